@@ -1,0 +1,96 @@
+"""The one table of statistics: what is counted, how much one browser may add on one day, and its share of the budget.
+
+Everything that depends on sensitivities reads this table: `facts` applies the bounds at the door, `sql/` applies
+them to logs, `protect` scales its noise by them, and docs/privacy.md prints it. The unit of protection is one
+browser on one day at one site (a *browser-day*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final, Literal
+
+Schedule = Literal["daily", "breakdown"]
+
+VIEWS_PER_DAY: Final = 6
+PAGES_PER_DAY: Final = 5
+VISITS_PER_DAY: Final = 3
+EVENTS_PER_DAY: Final = 3
+EXIT_VIEWS: Final = 6
+FUNNEL_STEPS_PER_DAY: Final = 6
+BUCKETS: Final = 8
+
+GAP_BUCKETS: Final = (*(str(days) for days in range(1, 32)), "32-60", "61-90", "91-180", "181-365", "more", "first")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One counted statistic.
+
+    `table` and `metric` name its rows in the published file. `l2` and `linf` bound what adding or removing one
+    browser-day changes over all cells and in a single cell; `keys_touched` how many cells of one period. `weight`
+    is its share of the zCDP budget. `schedule` says whether it is released every day or with the breakdowns.
+    """
+
+    name: str
+    table: str
+    metric: str
+    keys: tuple[str, ...]
+    l2: float
+    linf: int
+    keys_touched: int
+    weight: float
+    schedule: Schedule
+    catalogue: str
+
+
+def _total(name: str, l2: float, weight: float) -> Statistic:
+    return Statistic(name, "totals", name, (), l2, int(l2), 1, weight, "daily", "none")
+
+
+def _daily(name: str, key: str, l2: float, touched: int, weight: float) -> Statistic:
+    return Statistic(name, name, "visitors", (key,), l2, 1, touched, weight, "daily", "closed")
+
+
+def _breakdown(
+    name: str, keys: tuple[str, ...], l2: float, linf: int, touched: int, weight: float, catalogue: str
+) -> Statistic:
+    return Statistic(name, name, "visitors", keys, l2, linf, touched, weight, "breakdown", catalogue)
+
+
+# `exits` adds the page left last: each view adds its page and takes the previous one back. When beacons are lost the
+# sum no longer telescopes: three of six lost can leave (+3, -3), hence sqrt(18). The other ordinals survive any loss;
+# tests/privacy/test_bounds.py tries every subset of a day.
+# `returning`: without a day, the browser's next active day shows a longer gap, so three cells move.
+STATISTICS: Final[dict[str, Statistic]] = {
+    s.name: s
+    for s in (
+        _total("visitors", 1, 6),
+        _total("views", VIEWS_PER_DAY, 14),
+        _total("visits", VISITS_PER_DAY, 4),
+        _total("bounces", VISITS_PER_DAY, 4),
+        _daily("returning", "gap", sqrt(3), 3, 8),
+        _daily("hours", "hour", 1, 1, 2),
+        _breakdown("pages", ("page",), sqrt(PAGES_PER_DAY), 1, PAGES_PER_DAY, 24, "pages"),
+        _breakdown("entries", ("page",), 1, 1, 1, 5, "pages"),
+        _breakdown("exits", ("page",), sqrt(18), 3, EXIT_VIEWS, 3, "pages"),
+        _breakdown("sources", ("source", "channel"), 1, 1, 1, 8, "sources"),
+        _breakdown("campaigns", ("campaign",), 1, 1, 1, 4, "campaigns"),
+        _breakdown("countries", ("country",), 1, 1, 1, 3, "closed"),
+        _breakdown("devices", ("device",), 1, 1, 1, 2, "closed"),
+        _breakdown("browsers", ("browser", "system"), 1, 1, 1, 2, "closed"),
+        _breakdown("languages", ("language",), 1, 1, 1, 0.75, "closed"),
+        _breakdown("screens", ("screen",), 1, 1, 1, 0.75, "closed"),
+        _breakdown("goals", ("goal",), sqrt(EVENTS_PER_DAY), 1, EVENTS_PER_DAY, 6, "goals"),
+        _breakdown("outbound", ("domain",), sqrt(EVENTS_PER_DAY), 1, EVENTS_PER_DAY, 0.75, "none"),
+        _breakdown("downloads", ("file",), sqrt(EVENTS_PER_DAY), 1, EVENTS_PER_DAY, 0.75, "none"),
+        _breakdown("not_found", ("page",), sqrt(EVENTS_PER_DAY), 1, EVENTS_PER_DAY, 0.75, "none"),
+        _breakdown("searches", ("term",), sqrt(EVENTS_PER_DAY), 1, EVENTS_PER_DAY, 0.75, "none"),
+        _breakdown("engagement", ("seconds",), sqrt(BUCKETS), 1, BUCKETS, 3, "closed"),
+        _breakdown("scroll", ("depth",), sqrt(BUCKETS), 1, BUCKETS, 0.75, "closed"),
+        _breakdown("funnels", ("funnel", "step"), sqrt(FUNNEL_STEPS_PER_DAY), 1, FUNNEL_STEPS_PER_DAY, 0.75, "goals"),
+    )
+}
+
+TOTAL_WEIGHT: Final = sum(s.weight for s in STATISTICS.values())

@@ -1,0 +1,151 @@
+"""What a personal identifier looks like: one ordered table of patterns, each with its proof where one exists."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+MIN_TOKEN: Final = 16
+MAX_WORD: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of identifier: every match of `pattern` that `proof` accepts becomes `:placeholder`."""
+
+    kind: str
+    placeholder: str
+    pattern: re.Pattern[str]
+    proof: Callable[[str], bool]
+
+    def found(self, text: str) -> bool:
+        """Whether the text holds one."""
+        return any(self.proof(match.group()) for match in self.pattern.finditer(text))
+
+    def replaced(self, text: str) -> str:
+        """The text with each one replaced."""
+        return self.pattern.sub(lambda m: f":{self.placeholder}" if self.proof(m.group()) else m.group(), text)
+
+
+def is_ip(text: str) -> bool:
+    """Whether the text is an IPv4 or IPv6 address, with or without a zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_card(text: str) -> bool:
+    """Whether 13 to 19 digits pass the check digit of ISO/IEC 7812-1 (Luhn)."""
+    digits = [int(c) for c in text if c.isdecimal()]
+    if not 13 <= len(digits) <= 19:
+        return False
+    doubled = [d * 2 - 9 * (d > 4) for d in digits[-2::-2]]
+    return (sum(doubled) + sum(digits[-1::-2])) % 10 == 0
+
+
+def is_iban(text: str) -> bool:
+    """Whether the text passes the check of ISO 13616 (remainder 1 modulo 97)."""
+    compact = re.sub(r"[\W_]", "", text).upper()
+    if not 15 <= len(compact) <= 34 or not compact.isascii():
+        return False
+    turned = compact[4:] + compact[:4]
+    return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
+
+
+def is_phone(text: str) -> bool:
+    """Whether the digits are as many as a telephone number has (ITU-T E.164: at most 15)."""
+    return 9 <= sum(c.isdecimal() for c in text) <= 15
+
+
+def is_hex(text: str) -> bool:
+    """Whether a run of hexadecimal digits is a number rather than a word such as `deadbeefcafe`-free English."""
+    return any(c.isdecimal() for c in text)
+
+
+def is_token(text: str) -> bool:
+    """Whether letters and digits change too often for a word: random text of 16 characters or more."""
+    if len(text) > MAX_WORD:
+        return True
+    kinds = ["d" if c.isdecimal() else "u" if c.isupper() else "l" for c in text]
+    turns = sum(a != b and (a, b) != ("u", "l") for a, b in zip(kinds, kinds[1:], strict=False))
+    return turns >= max(4, len(text) // 4)
+
+
+def is_number(text: str) -> bool:
+    """Whether a run of six digits or more is anything but a month or day of this age (202611, 20261123)."""
+    return not re.fullmatch(r"20[0-3]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?", text)
+
+
+def hides_identifier(text: str) -> bool:
+    """Whether base64 text decodes to readable text that holds an identifier such as a mail address."""
+    compact = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        plain = base64.b64decode(compact + "=" * (-len(compact) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        return False
+    return plain.isprintable() and any(rule.found(plain) for rule in _PLAIN)
+
+
+def _any(text: str) -> bool:
+    return True
+
+
+def _rule(kind: str, placeholder: str, pattern: str, proof: Callable[[str], bool] = _any) -> Rule:
+    return Rule(kind, placeholder, re.compile(pattern, re.IGNORECASE), proof)
+
+
+_AREAS: Final = (
+    "AB|AL|BA|BB|BD|BF|BH|BL|BN|BR|BS|BT|BX|CA|CB|CF|CH|CM|CO|CR|CT|CV|CW|DA|DD|DE|DG|DH|DL|DN|DT|DY|EC|EH|EN|EX|FK|FY|"
+    "GL|GU|GY|HA|HD|HG|HP|HR|HS|HU|HX|IG|IM|IP|IV|JE|KA|KT|KW|KY|LA|LD|LE|LL|LN|LS|LU|ME|MK|ML|NE|NG|NN|NP|NR|NW|OL|OX|"
+    "PA|PE|PH|PL|PO|PR|RG|RH|RM|SA|SE|SG|SK|SL|SM|SN|SO|SP|SR|SS|ST|SW|SY|TA|TD|TF|TN|TQ|TR|TS|TW|UB|WA|WC|WD|WF|WN|WR|"
+    "WS|WV|YO|ZE|B|E|G|L|M|N|S|W"
+)
+_EDGE: Final = r"(?<![^\W_])"
+_END: Final = r"(?![^\W_])"
+
+_PLAIN: Final = (
+    _rule("email", "email", r"[^\s/@:;,<>()\[\]\"']+(?:@|\(at\)|\[at\])[^\s/@:;,<>()\[\]\"']+"),
+    _rule("token", "token", r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"),
+    _rule("uuid", "uuid", _EDGE + r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}" + _END),
+    _rule("iban", "iban", _EDGE + r"[a-z]{2}\d{2}(?:[ ._-]?[a-z0-9]){11,30}" + _END, is_iban),
+    _rule("card", "card", r"(?<!\d)\d(?:[ ._-]?\d){12,18}(?!\d)", is_card),
+    _rule("ip", "ip", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", is_ip),
+    _rule("ip", "ip", r"(?<![\w:])[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*(?![\w:])", is_ip),
+    _rule("phone", "phone", r"(?<![\w+])(?:\+|00)[ ._-]?\(?[1-9](?:[ ().\-_]{0,3}\d){7,14}(?!\d)", is_phone),
+    _rule("phone", "phone", r"(?<![\w.-])\(?0[1-9](?:[ ().\-_]{0,2}\d){7,10}(?!\d)", is_phone),
+    _rule("phone", "phone", r"(?<![\w.-])\(?[2-9]\d{2}\)?[ .\-]\d{3}[ .\-]\d{4}(?!\d)"),
+    _rule("postcode", "postcode", rf"{_EDGE}(?:{_AREAS})\d[a-z\d]?[ +._-]*\d[abd-hjlnp-uw-z]{{2}}{_END}"),
+    _rule("insurance", "id", _EDGE + r"[a-z]{2}[ -]?\d{2}[ -]?\d{2}[ -]?\d{2}[ -]?[a-d]" + _END),
+)
+_OPAQUE: Final = (
+    _rule("encoded", "token", r"[a-z0-9_+-]{12,}={0,2}", hides_identifier),
+    _rule("token", "token", r"(?:0x)?(?<![0-9a-f])[0-9a-f]{12,}(?![0-9a-f])", is_hex),
+    _rule("token", "token", rf"[a-z0-9]{{{MIN_TOKEN},}}", is_token),
+    _rule("number", "id", r"(?<!\d)\d{6,}(?!\d)", is_number),
+)
+RULES: Final = _PLAIN + _OPAQUE
+PLACEHOLDERS: Final = frozenset(f":{rule.placeholder}" for rule in RULES)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether the whole text is one placeholder."""
+    return text in PLACEHOLDERS
+
+
+def kinds(text: str) -> list[str]:
+    """The kinds of identifier the text holds."""
+    return [rule.kind for rule in RULES if rule.found(text)]
+
+
+def replaced(text: str) -> str:
+    """The text with every identifier replaced by its placeholder."""
+    for rule in RULES:
+        text = rule.replaced(text)
+    return text

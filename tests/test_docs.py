@@ -33,7 +33,9 @@ def test_links_between_documents_resolve(root: Path) -> None:
 def mentioned(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Every command line in a code block or in backticks, as words."""
     for document in documents(root):
-        for line in re.findall(r"(?:^|`|\$ )((?:consent|anonymise) [a-z][^`\n]*)", document.read_text("utf-8"), re.M):
+        for line in re.findall(
+            r"(?:^|`|\$ )((?:consent|anonymise) [a-z][^`\n]*)", document.read_text("utf-8"), re.MULTILINE
+        ):
             yield f"{document.name}: {line}", line.split()
 
 
@@ -72,10 +74,8 @@ def all_options(command: click.Command) -> Iterator[str]:
 
 
 def test_make_targets_in_documents_exist(root: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text("utf-8"), re.M))
-    used = {
-        name for document in documents(root) for name in re.findall(r"`make ([a-z]+)", document.read_text("utf-8"))
-    }
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE))
+    used = {name for document in documents(root) for name in re.findall(r"`make ([a-z]+)", document.read_text("utf-8"))}
     assert used <= targets
 
 

@@ -1,4 +1,4 @@
-"""Two demo sites on two hosts: one that renders the banner itself, one partner site that embeds it with a script tag."""
+"""Two demo sites on two hosts: one renders the banner itself, the partner site embeds it with a script tag."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ DEFIBRENTAL: Final = DemoSite(
 
 def site_app(site: DemoSite, consent_origin: str) -> Flask:
     """The demo site's own small web application; `consent_origin` is where the partner's script tag points."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_url_path="/site")
     by_path = {page.path: page for page in site.pages}
 
     @app.get("/", defaults={"path": ""})

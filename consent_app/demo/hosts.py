@@ -1,0 +1,38 @@
+"""One port, several hosts: the demo sites and the consent service, told apart by the Host header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# What a same-host proxy rule hands to the consent service (see docs/settings.md).
+SERVICE_PATHS: Final = (
+    "/v1/",
+    "/consent",
+    "/cookies",
+    "/taskbar.js",
+    "/static/",
+    "/your-data",
+    "/ledger/",
+    "/.well-known/",
+)
+
+
+def by_host(
+    service: WSGIApplication, proxied: dict[str, WSGIApplication], foreign: dict[str, WSGIApplication]
+) -> WSGIApplication:
+    """Dispatch by host. `proxied` sites hand the service's paths to it, as behind a reverse proxy; `foreign` do not."""
+
+    def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "").partition(":")[0]
+        path = environ.get("PATH_INFO", "/")
+        if host in foreign:
+            return foreign[host](environ, start_response)
+        if host in proxied and not path.startswith(SERVICE_PATHS):
+            return proxied[host](environ, start_response)
+        return service(environ, start_response)
+
+    return dispatch

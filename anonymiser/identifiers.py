@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 MIN_TOKEN: Final = 16
@@ -74,7 +75,7 @@ def is_token(text: str) -> bool:
     if len(text) > MAX_WORD:
         return True
     kinds = ["d" if c.isdecimal() else "u" if c.isupper() else "l" for c in text]
-    turns = sum(a != b and (a, b) != ("u", "l") for a, b in zip(kinds, kinds[1:], strict=False))
+    turns = sum(a != b and (a, b) != ("u", "l") for a, b in pairwise(kinds))
     return turns >= max(4, len(text) // 4)
 
 

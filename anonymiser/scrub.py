@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -28,21 +29,25 @@ UNREADABLE_PATH: Final = "/(unreadable)"
 UNREADABLE: Final = "(unreadable)"
 IP_HOST: Final = "(ip)"
 
-_ACTIONS: Final = frozenset(
+# Words that name a page under an account, not the account.
+ACTIONS: Final = (
     "about account add address all basket billing cancel cancelled cart change checkout close complete completed "
     "confirm confirmation confirmed create dashboard default delete delivery details download edit export failed "
     "failure faq help history home import index info invoices join list login logoff logon logout manage me new "
     "notifications orders overview password pay payment payments preferences print privacy profile quotes register "
     "remove reset returns review search security settings shipping sign-in sign-out sign-up signin signout signup "
     "status submit success summary terms thank-you thanks track tracking unsubscribe update upload verify view "
-    "welcome".split()
+    "welcome"
 )
-_OWNERS: Final = frozenset(
+# Words after which a path names one person, account or order.
+OWNERS: Final = (
     "account accounts user users customer customers client clients profile profiles member members patient patients "
     "person people order orders invoice invoices quote quotes delivery deliveries booking bookings employee employees "
     "student students subscriber subscribers ticket tickets receipt receipts token reset-password unsubscribe u "
-    "invite invitation verify-email confirm-email".split()
+    "invite invitation verify-email confirm-email"
 )
+_ACTIONS: Final = frozenset(ACTIONS.split())
+_OWNERS: Final = frozenset(OWNERS.split())
 _IIS: Final = re.compile(r"\.(?:asp|aspx|ashx|asmx|asax|cshtml)(?:/|$)", re.IGNORECASE)
 _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
@@ -53,7 +58,7 @@ _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """Text that is not text: broken UTF-8, or encoded more often than anyone does honestly."""
 
 
@@ -77,7 +82,7 @@ def host(h: str) -> str:
     """
     try:
         name = _decoded(h).strip().lower()
-    except _Unreadable:
+    except _UnreadableError:
         return UNREADABLE
     if name in ("", IP_HOST, UNREADABLE):
         return name
@@ -102,7 +107,7 @@ def _settled(raw: str, once: Callable[[str], str], unreadable: str) -> str:
             if done == raw:
                 return done
             raw = done
-    except _Unreadable:
+    except _UnreadableError:
         pass
     return unreadable
 
@@ -114,7 +119,7 @@ def _decoded(raw: str) -> str:
         if done == raw:
             return done
         raw = done
-    raise _Unreadable
+    raise _UnreadableError
 
 
 def _unquoted(raw: str) -> str:
@@ -123,14 +128,14 @@ def _unquoted(raw: str) -> str:
     try:
         return unquote_to_bytes(raw).decode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
-        raise _Unreadable from error
+        raise _UnreadableError from error
 
 
 def _printable(raw: str) -> str:
     if raw.isascii() and raw.isprintable():
         return raw
     if "\ufffd" in raw or any(unicodedata.category(c) in ("Cs", "Co", "Cn") for c in raw):
-        raise _Unreadable
+        raise _UnreadableError
     return "".join(" " if c in "\t\n\r\u2028\u2029" else c for c in raw if c in "\t\n\r" or _visible(c))
 
 
@@ -177,7 +182,7 @@ def _owned(owner: str, segment: str) -> bool:
 
 def _owner_segments(text: str) -> bool:
     segments = text.split("/") if text.startswith("/") else []
-    return any(_owned(a, b) for a, b in zip(segments, segments[1:], strict=False) if b and b not in ("…", UNREADABLE))
+    return any(_owned(a, b) for a, b in pairwise(segments) if b and b not in ("…", UNREADABLE))
 
 
 def _segment(segment: str) -> str:

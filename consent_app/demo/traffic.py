@@ -1,0 +1,122 @@
+"""Six weeks of simulated visitors, sent over HTTP to a real server whose clock is moved day by day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from http.client import HTTPConnection
+from random import Random
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from consent_app.demo.visitors import AGENTS, Crowd, Visitor, body, walk
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+ZONE: Final = ZoneInfo("Europe/London")
+ACCEPTS: Final = 0.72
+
+
+@dataclass
+class Clock:
+    """A clock that is set, not read: the demo lives its six weeks in seconds."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        """The time of the demo, in UTC."""
+        return self.now
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: Any) -> None:
+        """Say nothing: a log line would hold an address."""
+
+
+@contextmanager
+def server(app: WSGIApplication) -> Iterator[int]:
+    """A real HTTP server for `app` on a free port of 127.0.0.1, which is yielded."""
+    http = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield http.server_port
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+@dataclass
+class Driver:
+    """Plays the visitors' browsers against a server on `port`."""
+
+    port: int
+    clock: Clock
+    rng: Random
+    notices: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self._connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def day(self, crowd: Crowd, day: date) -> int:
+        """Send one day of a crowd's decisions and page views; returns the number of page views kept."""
+        arrivals = sorted(
+            ((self._moment(day), number, visitor) for number, visitor in enumerate(crowd.arrivals(self.rng, day))),
+            key=lambda arrival: arrival[:2],
+        )
+        return sum(self._arrive(crowd, day, moment, visitor) for moment, _, visitor in arrivals)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _moment(self, day: date) -> datetime:
+        hour = self.rng.triangular(7, 22, 11)
+        return datetime.combine(day, time(0), ZONE).astimezone(UTC) + timedelta(hours=hour)
+
+    def _arrive(self, crowd: Crowd, day: date, moment: datetime, visitor: Visitor) -> int:
+        self.clock.now = moment
+        if not visitor.permit:
+            visitor.permit = self._decide(crowd, visitor)
+        if visitor.permit == "refused":
+            return 0
+        kept = 0
+        for beacon in visitor.visit(self.rng, crowd.site, day, walk(self.rng, crowd.pages)):
+            kept += self._post("/v1/collect", "text/plain", body(beacon), crowd, visitor)[0] == 202
+        return kept
+
+    def _decide(self, crowd: Crowd, visitor: Visitor) -> str:
+        accepts = self.rng.random() < ACCEPTS
+        decision = {
+            "site": crowd.site,
+            "notice": self.notices[crowd.site],
+            "decisions": {"statistics": accepts},
+            "method": "banner-accept-all" if accepts else "banner-reject-all",
+            "lang": "en",
+        }
+        status, answer = self._post("/v1/consent", "application/json", json.dumps(decision).encode(), crowd, visitor)
+        if status != 201:
+            raise RuntimeError(f"the demo's decision for {crowd.site} was answered {status}: {answer[:200]!r}")
+        return str(json.loads(answer)["permit"]) if accepts else "refused"
+
+    def _post(self, path: str, kind: str, content: bytes, crowd: Crowd, visitor: Visitor) -> tuple[int, bytes]:
+        headers = {
+            "Host": crowd.host,
+            "Origin": f"http://{crowd.host}",
+            "Content-Type": kind,
+            "User-Agent": AGENTS[visitor.agent],
+            "X-Forwarded-For": visitor.address,
+        }
+        self._connection.request("POST", path, content, headers)
+        response = self._connection.getresponse()
+        return response.status, response.read()

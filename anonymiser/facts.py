@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from anonymiser import places, scrub, sources
@@ -21,6 +22,7 @@ from anonymiser.bounds import (
     EXIT_VIEWS,
     FUNNEL_STEPS_PER_DAY,
     GAP_BUCKETS,
+    OTHER,
     PAGES_PER_DAY,
     VIEWS_PER_DAY,
     VISITS_PER_DAY,
@@ -86,13 +88,22 @@ class Beacon:
     scroll: tuple[int, int] = (0, 0)
 
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _STEP = re.compile(r"[a-z0-9_-]{1,32}:[1-6]")
+
+
+def _encodable(value: str) -> bool:
+    """JSON can spell half a character (a lone surrogate), which no file and no signature can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(limit: int) -> Callable[[str, Any], str]:
     def check(field: str, value: Any) -> str:
-        if not isinstance(value, str) or len(value) > limit:
+        if not isinstance(value, str) or len(value) > limit or not _encodable(value):
             raise BeaconError(field, f"must be text of at most {limit} characters")
         return value
 
@@ -136,8 +147,14 @@ def _day(field: str, value: Any) -> str:
 
 
 def _path(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith("/") or len(value) > MAX_PATH:
+    if not isinstance(value, str) or not value.startswith("/") or len(value) > MAX_PATH or not _encodable(value):
         raise BeaconError(field, f"must begin with / and have at most {MAX_PATH} characters")
+    return value
+
+
+def _step(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not _STEP.fullmatch(value) or scrub.findings(value):
+        raise BeaconError(field, "must be a funnel and step such as order:2")
     return value
 
 
@@ -170,7 +187,7 @@ _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "lang": _pattern(r"[A-Za-z0-9-]{2,35}", "a language tag such as en-GB"),
     "zone": _pattern(r"[A-Za-z0-9_+/-]{1,64}", "a time zone such as Europe/London"),
     "key": _text(MAX_PATH),
-    "step": _pattern(_STEP.pattern, "a funnel and step such as order:2"),
+    "step": _step,
     "engaged": _buckets,
     "scroll": _buckets,
 }
@@ -191,7 +208,8 @@ def parse(body: bytes) -> Beacon:
         raise BeaconError("(body)", "is not JSON") from error
     if not isinstance(raw, dict):
         raise BeaconError("(body)", "must be a JSON object")
-    if raw.pop("schema", None) != SCHEMA:
+    schema = raw.pop("schema", None)
+    if type(schema) is not int or schema != SCHEMA:
         raise BeaconError("schema", f"must be {SCHEMA}")
     values: dict[str, Any] = {}
     for field, value in raw.items():
@@ -233,16 +251,29 @@ def shred(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) ->
 
 Row = tuple[str, str, str, int]
 
+_scrubbed_path = lru_cache(maxsize=16384)(scrub.path)
+_scrubbed_text = lru_cache(maxsize=16384)(scrub.text)
+_scrubbed_label = lru_cache(maxsize=4096)(scrub.label)
+
+
+def _once(raw: str, key: str) -> str:
+    """The key under which a text is counted that the browser took for new today.
+
+    Two addresses that scrubbing makes one would let a browser add 2 to that key. So only the final spelling of an
+    address counts for it; others count under a key whose noise is wide enough for several (see `bounds.Statistic`).
+    """
+    return key if key == raw or scrub.is_folded(key) else OTHER
+
 
 def _pageview(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) -> list[Row]:
-    page = scrub.path(beacon.path)
+    page = _scrubbed_path(beacon.path)
     rows: list[Row] = []
     if beacon.n == 1:
         rows += _first_of_day(beacon, agent)
     if beacon.n <= VIEWS_PER_DAY:
         rows.append(("views", "", "", 1))
     if 1 <= beacon.p <= PAGES_PER_DAY:
-        rows.append(("pages", page, "", 1))
+        rows.append(("pages", _once(beacon.path, page), "", 1))
     if beacon.v <= VISITS_PER_DAY and beacon.k == 1:
         rows += [("visits", "", "", 1), ("bounces", "", "", 1)]
     elif beacon.v <= VISITS_PER_DAY and beacon.k == 2:
@@ -270,11 +301,11 @@ def _first_visit(beacon: Beacon, page: str, hour: int, own_hosts: frozenset[str]
         source = sources.classify(beacon.referrer, beacon.utm_source, beacon.utm_medium, own_hosts)
         rows += [("entries", page, "", 1), ("sources", source.name, source.channel, 1), ("hours", f"{hour:02}", "", 1)]
         if beacon.utm_campaign:
-            rows.append(("campaigns", scrub.text(beacon.utm_campaign), "", 1))
+            rows.append(("campaigns", _scrubbed_text(beacon.utm_campaign), "", 1))
     if beacon.k <= EXIT_VIEWS:
         rows.append(("exits", page, "", 1))
         if beacon.k > 1:
-            rows.append(("exits", scrub.path(beacon.prev), "", -1))
+            rows.append(("exits", _scrubbed_path(beacon.prev), "", -1))
     return rows
 
 
@@ -299,11 +330,11 @@ def _event(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) -
     if not 1 <= beacon.g <= EVENTS_PER_DAY:
         return _funnel(beacon)
     key = {
-        "goal": lambda: beacon.key,
+        "goal": lambda: _once(beacon.key, _scrubbed_label(beacon.key)),
         "outbound": lambda: scrub.host(beacon.key),
-        "download": lambda: scrub.path(beacon.key),
-        "search": lambda: scrub.text(beacon.key),
-        "not_found": lambda: scrub.path(beacon.path),
+        "download": lambda: _scrubbed_path(beacon.key),
+        "search": lambda: _scrubbed_text(beacon.key),
+        "not_found": lambda: _scrubbed_path(beacon.path),
     }[beacon.kind]()
     return [(EVENT_TABLES[beacon.kind], key, "", 1), *_funnel(beacon)]
 

@@ -41,19 +41,28 @@ ACTIONS: Final = (
 )
 # Words after which a path names one person, account or order.
 OWNERS: Final = (
-    "account accounts user users customer customers client clients profile profiles member members patient patients "
-    "person people order orders invoice invoices quote quotes delivery deliveries booking bookings employee employees "
-    "student students subscriber subscribers ticket tickets receipt receipts token reset-password unsubscribe u "
-    "invite invitation verify-email confirm-email"
+    "account accounts user users u customer customers profile profiles member members patient patients person people "
+    "employee employees student students subscriber subscribers token reset-password unsubscribe invite invitation "
+    "verify-email confirm-email"
+)
+# Words that begin pages for everybody as well (/order/catalogue.asp): what follows names one thing only if
+# it holds a digit or is all capitals.
+SOMETIMES: Final = (
+    "order orders invoice invoices booking bookings quote quotes ticket tickets receipt receipts client clients "
+    "delivery deliveries"
 )
 _ACTIONS: Final = frozenset(ACTIONS.split())
-_OWNERS: Final = frozenset(OWNERS.split())
+_OWNERS: Final = frozenset((OWNERS + " " + SOMETIMES).split())
+_SOMETIMES: Final = frozenset(SOMETIMES.split())
 _IIS: Final = re.compile(r"\.(?:asp|aspx|ashx|asmx|asax|cshtml)(?:/|$)", re.IGNORECASE)
 _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
 _ABSOLUTE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^/?#\\]*", re.IGNORECASE)
 _CALLED_AS_QUERY: Final = re.compile(r"&(?:amp;)?[\w.\[\]-]+=")
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_FOLDED: Final = re.compile(
+    rf"(?:{'|'.join(sorted(identifiers.PLACEHOLDERS))}|:url)(?![a-z])|…|\(unreadable\)|\(other\)|\(ip\)"
+)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
@@ -73,6 +82,16 @@ def path(p: str) -> str:
 def text(t: str) -> str:
     """Free text (campaign, search term) in lower case, at most 128 characters, identifiers replaced."""
     return _settled(t, _text_once, UNREADABLE)
+
+
+def label(t: str) -> str:
+    """A short name given by the site's owner (a goal), at most 128 characters: as `text`, but its case is kept."""
+    return _settled(t, _label_once, UNREADABLE)
+
+
+def is_folded(key: str) -> bool:
+    """Whether many distinct texts may have become this key: it holds a placeholder or an unreadable part."""
+    return bool(_FOLDED.search(key))
 
 
 def host(h: str) -> str:
@@ -174,15 +193,18 @@ def _scrubbed(segments: list[str]) -> list[str]:
 
 def _owned(owner: str, segment: str) -> bool:
     """Whether this segment names one account, order or person: `/user/jane`, but not `/user/settings`."""
-    if owner.lower() not in _OWNERS or identifiers.is_placeholder(segment):
+    owner = owner.lower()
+    if owner not in _OWNERS or identifiers.is_placeholder(segment) or segment == "…":
         return False
-    stem = _PAGE.sub("", segment).lower()
-    return stem not in _ACTIONS and stem not in _OWNERS
+    stem = _PAGE.sub("", segment)
+    if owner in _SOMETIMES:
+        return stem.isupper() or any(c.isdecimal() for c in stem)
+    return stem.lower() not in _ACTIONS and stem.lower() not in _OWNERS
 
 
 def _owner_segments(text: str) -> bool:
     segments = text.split("/") if text.startswith("/") else []
-    return any(_owned(a, b) for a, b in pairwise(segments) if b and b not in ("…", UNREADABLE))
+    return any(_owned(a, b) for a, b in pairwise(segments) if b)
 
 
 def _segment(segment: str) -> str:
@@ -201,7 +223,11 @@ def _capped(segments: list[str], trailing: str) -> str:
 
 
 def _text_once(raw: str) -> str:
-    words = _URL.sub(":url", _decoded(raw.replace("+", " "))).lower()
+    return _label_once(_decoded(raw.replace("+", " ")).lower())
+
+
+def _label_once(raw: str) -> str:
+    words = _URL.sub(":url", _decoded(raw))
     return identifiers.replaced(" ".join(words.split()))[:MAX_TEXT].rstrip()
 
 

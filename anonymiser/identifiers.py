@@ -52,8 +52,12 @@ def is_card(text: str) -> bool:
 
 
 def is_iban(text: str) -> bool:
-    """Whether the text passes the check of ISO 13616 (remainder 1 modulo 97)."""
-    compact = re.sub(r"[\W_]", "", text).upper()
+    """Whether the text, or its first words, pass the check of ISO 13616 (remainder 1 modulo 97)."""
+    words = re.split(r"[ +._-]", text)
+    return any(_passes_mod_97("".join(words[:count])) for count in range(1, len(words) + 1))
+
+
+def _passes_mod_97(compact: str) -> bool:
     if not 15 <= len(compact) <= 34 or not compact.isascii():
         return False
     turned = compact[4:] + compact[:4]
@@ -66,7 +70,7 @@ def is_phone(text: str) -> bool:
 
 
 def is_hex(text: str) -> bool:
-    """Whether a run of hexadecimal digits is a number rather than a word such as `deadbeefcafe`-free English."""
+    """Whether a run of the letters a to f and digits holds a digit, so that it is no word."""
     return any(c.isdecimal() for c in text)
 
 
@@ -110,20 +114,22 @@ _AREAS: Final = (
 )
 _EDGE: Final = r"(?<![^\W_])"
 _END: Final = r"(?![^\W_])"
+# Not the tail of a date or version: 2015-05-17-10-30-22 is no telephone number.
+_ALONE: Final = r"(?<!\d)(?<!\d[ +._-])"
 
 _PLAIN: Final = (
     _rule("email", "email", r"[^\s/@:;,<>()\[\]\"']+(?:@|\(at\)|\[at\])[^\s/@:;,<>()\[\]\"']+"),
     _rule("token", "token", r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"),
     _rule("uuid", "uuid", _EDGE + r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}" + _END),
-    _rule("iban", "iban", _EDGE + r"[a-z]{2}\d{2}(?:[ ._-]?[a-z0-9]){11,30}" + _END, is_iban),
-    _rule("card", "card", r"(?<!\d)\d(?:[ ._-]?\d){12,18}(?!\d)", is_card),
+    _rule("iban", "iban", _EDGE + r"[a-z]{2}\d{2}(?:[ +._-]?[a-z0-9]){11,30}" + _END, is_iban),
+    _rule("card", "card", r"(?<!\d)\d(?:[ +._-]?\d){12,18}(?!\d)", is_card),
     _rule("ip", "ip", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", is_ip),
     _rule("ip", "ip", r"(?<![\w:])[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*(?![\w:])", is_ip),
-    _rule("phone", "phone", r"(?<![\w+])(?:\+|00)[ ._-]?\(?[1-9](?:[ ().\-_]{0,3}\d){7,14}(?!\d)", is_phone),
-    _rule("phone", "phone", r"(?<![\w.-])\(?0[1-9](?:[ ().\-_]{0,2}\d){7,10}(?!\d)", is_phone),
-    _rule("phone", "phone", r"(?<![\w.-])\(?[2-9]\d{2}\)?[ .\-]\d{3}[ .\-]\d{4}(?!\d)"),
+    _rule("phone", "phone", r"(?<![\d+])(?:\+|00)[ +._-]?\(?[1-9](?:[ +().\-_]{0,3}\d){7,14}(?!\d)", is_phone),
+    _rule("phone", "phone", _ALONE + r"\(?0[1-9](?:[ +().\-_]{0,3}\d){7,10}(?!\d)", is_phone),
+    _rule("phone", "phone", _ALONE + r"\(?[2-9]\d{2}\)?[ +.\-_]{1,2}\d{3}[ +.\-_]\d{4}(?!\d)"),
     _rule("postcode", "postcode", rf"{_EDGE}(?:{_AREAS})\d[a-z\d]?[ +._-]*\d[abd-hjlnp-uw-z]{{2}}{_END}"),
-    _rule("insurance", "id", _EDGE + r"[a-z]{2}[ -]?\d{2}[ -]?\d{2}[ -]?\d{2}[ -]?[a-d]" + _END),
+    _rule("insurance", "id", _EDGE + r"[a-z]{2}[ +._-]?\d{2}[ +._-]?\d{2}[ +._-]?\d{2}[ +._-]?[a-d]" + _END),
 )
 _OPAQUE: Final = (
     _rule("encoded", "token", r"[a-z0-9_+-]{12,}={0,2}", hides_identifier),
@@ -133,11 +139,6 @@ _OPAQUE: Final = (
 )
 RULES: Final = _PLAIN + _OPAQUE
 PLACEHOLDERS: Final = frozenset(f":{rule.placeholder}" for rule in RULES)
-
-
-def is_placeholder(text: str) -> bool:
-    """Whether the whole text is one placeholder."""
-    return text in PLACEHOLDERS
 
 
 def kinds(text: str) -> list[str]:

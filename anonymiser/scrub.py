@@ -28,6 +28,8 @@ ROUNDS: Final = 8
 UNREADABLE_PATH: Final = "/(unreadable)"
 UNREADABLE: Final = "(unreadable)"
 IP_HOST: Final = "(ip)"
+MORE: Final = ":more"
+URL: Final = ":url"
 
 # Words that name a page under an account, not the account.
 ACTIONS: Final = (
@@ -59,10 +61,9 @@ _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
 _ABSOLUTE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^/?#\\]*", re.IGNORECASE)
 _CALLED_AS_QUERY: Final = re.compile(r"&(?:amp;)?[\w.\[\]-]+=")
-_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-_FOLDED: Final = re.compile(
-    rf"(?:{'|'.join(sorted(identifiers.PLACEHOLDERS))}|:url)(?![a-z])|…|\(unreadable\)|\(other\)|\(ip\)"
-)
+_WEB_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_PLACEHOLDERS: Final = identifiers.PLACEHOLDERS | {MORE, URL}
+_FOLDED: Final = re.compile(rf"(?:{'|'.join(sorted(_PLACEHOLDERS))})(?![a-z])|\((?:unreadable|other|ip)\)")
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
@@ -194,7 +195,7 @@ def _scrubbed(segments: list[str]) -> list[str]:
 def _owned(owner: str, segment: str) -> bool:
     """Whether this segment names one account, order or person: `/user/jane`, but not `/user/settings`."""
     owner = owner.lower()
-    if owner not in _OWNERS or identifiers.is_placeholder(segment) or segment == "…":
+    if owner not in _OWNERS or segment in _PLACEHOLDERS:
         return False
     stem = _PAGE.sub("", segment)
     if owner in _SOMETIMES:
@@ -216,18 +217,19 @@ def _segment(segment: str) -> str:
 def _capped(segments: list[str], trailing: str) -> str:
     whole = "/" + "/".join(segments) + trailing
     while len(whole) > MAX_PATH:
-        segments = segments[:-2] if segments[-1] == "…" else segments[:-1]
-        segments.append("…")
+        segments = segments[:-2] if segments[-1] == MORE else segments[:-1]
+        segments.append(MORE)
         whole = "/" + "/".join(segments)
     return whole
 
 
 def _text_once(raw: str) -> str:
-    return _label_once(_decoded(raw.replace("+", " ")).lower())
+    # Identifiers first: a plus is a space in a query, but it also begins telephone numbers.
+    return _label_once(_label_once(raw).replace("+", " ").lower())
 
 
 def _label_once(raw: str) -> str:
-    words = _URL.sub(":url", _decoded(raw))
+    words = _WEB_ADDRESS.sub(URL, _decoded(raw))
     return identifiers.replaced(" ".join(words.split()))[:MAX_TEXT].rstrip()
 
 

@@ -1,0 +1,282 @@
+"""Identifiers of every kind, in every disguise we know, never survive; ordinary addresses do."""
+
+from __future__ import annotations
+
+import base64
+import re
+import string
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from anonymiser import identifiers, scrub
+
+PLAIN = {
+    "email": "jane.doe@post.example",
+    "email with a tag": "jane+orders@post.example",
+    "phone": "+44 20 7946 0958",
+    "national phone": "01227 496 0123",
+    "American phone": "(555) 234-5678",
+    "postcode": "CT1 2AB",
+    "postcode without a space": "me71dq",
+    "card": "4111 1111 1111 1111",
+    "card with hyphens": "5500-0000-0000-0004",
+    "IBAN": "GB82 WEST 1234 5698 7654 32",
+    "UUID": "6f1c2b34-9d8e-4f5a-8b7c-0123456789ab",
+    "hexadecimal": "9f86d081884c7d659a2feaa0c55ad015",
+    "number": "48213377",
+    "token": "aB3dE6gH9jK2mN5pQ8rS",
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.dGhlLXNpZ25hdHVyZQ",
+    "IPv4": "192.0.2.77",
+    "IPv6": "2001:db8::8a2e:370:7334",
+    "national insurance": "QQ 12 34 56 C",
+}
+
+
+def once(text: str) -> str:
+    return quote(text, safe="")
+
+
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "encoded": once,
+    "encoded twice": lambda text: once(once(text)),
+    "encoded four times": lambda text: once(once(once(once(text)))),
+    "in full-width letters": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    "with invisible characters": "\u200b".join,
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("around", ["/{}", "/list/{}/edit", "/a-{}", "/list;who={}", "/find?q={}", "/find#{}"])
+def test_no_identifier_survives_in_a_path(kind: str, disguise: str, around: str) -> None:
+    hidden = around.format(DISGUISES[disguise](PLAIN[kind]))
+    clean = scrub.path(hidden)
+    assert_gone(PLAIN[kind], clean)
+    assert scrub.findings(clean) == []
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("around", ["{}", "chairs for {} please", "({})", "q={}"])
+def test_no_identifier_survives_in_free_text(kind: str, disguise: str, around: str) -> None:
+    for clean in (scrub.text, scrub.label):
+        done = clean(around.format(DISGUISES[disguise](PLAIN[kind])))
+        assert_gone(PLAIN[kind], done)
+        assert scrub.findings(done) == []
+
+
+def assert_gone(identifier: str, clean: str) -> None:
+    """No run of four of its letters or digits is left, however it was separated."""
+    bare = re.sub(r"\W", "", identifier).lower()
+    left = re.sub(r"\W", "", clean).lower()
+    assert not [bare[i : i + 4] for i in range(len(bare) - 3) if bare[i : i + 4] in left], clean
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_base64_that_hides_an_address_is_replaced(encode: Callable[[bytes], bytes]) -> None:
+    hidden = encode(b"jane.doe@post.example").decode()
+    for form in (hidden, hidden.rstrip("=")):
+        assert scrub.path(f"/unsub/{form}") in ("/unsub/:token", "/unsub/:id")
+        assert scrub.text(f"campaign {form}") == "campaign :token"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/Default.htm",
+        "/blog/2015/05/17/logstash-1.3.2-monolithic.jar",
+        "/furniture/chairs/",
+        "/files/IMG_20150517.jpg",
+        "/reports/202611",
+        "/GettingStartedWithPython3",
+        "/internationalisation-and-localisation-of-web-applications",
+        "/siopa/cathaoireacha-oifige",
+        "/büro/stühle",
+        "/オフィス/椅子",
+        "/defibrillators-for-schools-and-small-businesses-in-the-south-east",
+        "/page/2",
+        "/mp3-2go",
+        "/account/login",
+        "/order/catalogue.asp",
+        "/users",
+        "/it's-here,-now!",
+    ],
+)
+def test_ordinary_paths_stay_as_they_are(path: str) -> None:
+    assert scrub.path(path) == path
+    assert scrub.path(quote(path)) == path
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("", "/"),
+        ("chairs", "/chairs"),
+        ("/chairs?colour=red#top", "/chairs"),
+        ("/chairs%3Fcolour=red", "/chairs"),
+        ("/chairs&utm_source=x", "/chairs"),
+        ("/salt&pepper", "/salt&pepper"),
+        ("/basket;jsessionid=0A1B2C3D/items", "/basket/items"),
+        ("/(S(lit3py55t21z5v55vlm25s55))/orders.aspx", "/orders.aspx"),
+        ("/(X(1)S(lit3py55t21z5v55vlm25s55))/Orders.aspx", "/orders.aspx"),
+        ("/logon.asp?sNextUrl=%2FDefault%2Easp&thisHost=orders.example", "/logon.asp"),
+        ("/Logon.ASP%3FsNextUrl%3D%252FDefault%252Easp", "/logon.asp"),
+        ("/Shop/Default.ASP", "/shop/default.asp"),
+        ("http://user:secret@kent.example:8080/about?x", "/about"),
+        ("//kent.example/about", "/about"),
+        ("/a//b", "/a/b"),
+        ("/user/jane", "/user/:id"),
+        ("/User/jane/orders/KXJQ", "/User/:id/orders/:id"),
+        ("/orders/1041/items", "/orders/:id/items"),
+        ("/reset-password/kitten", "/reset-password/:id"),
+        ("/~jane/notes", "/:id/notes"),
+        ("/@jane", "/:id"),
+        ("/sid=0a1b/x", "/:id/x"),
+        ("/a\r\nSet-Cookie: x", "/a  Set-Cookie: x"),
+        ("/%FF%FE", "/(unreadable)"),
+        ("/\udce4", "/(unreadable)"),
+        ("/caf\ufffd", "/(unreadable)"),
+        ("/%" + "25" * 20 + "41", "/(unreadable)"),
+        ("/" + "long" * 200, "/:id"),
+    ],
+)
+def test_paths_become(raw: str, clean: str) -> None:
+    assert scrub.path(raw) == clean
+
+
+def test_a_long_path_keeps_whole_segments() -> None:
+    clean = scrub.path("/" + "segment/" * 100)
+    assert len(clean) <= scrub.MAX_PATH
+    assert clean.endswith("/segment/:more")
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Spring+Sale", "spring sale"),
+        ("spring_sale_2026", "spring_sale_2026"),
+        ("autumn-20261123", "autumn-20261123"),
+        ("  Office\tChairs  ", "office chairs"),
+        ("see https://post.example/?who=jane now", "see :url now"),
+        ("%C3%A9tag%C3%A8re", "étagère"),
+        ("x" * 300, ":token"),
+        ("%FF", "(unreadable)"),
+        ("", ""),
+    ],
+)
+def test_texts_become(raw: str, clean: str) -> None:
+    assert scrub.text(raw) == clean
+
+
+def test_a_label_keeps_its_case() -> None:
+    assert scrub.label("Brochure request") == "Brochure request"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("WWW.Google.co.uk:443", "google.co.uk"),
+        ("https://jane:secret@shop.example/path?x", "shop.example"),
+        ("jane@shop.example", "shop.example"),
+        ("shop.example.", "shop.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("192.0.2.7:8080", "(ip)"),
+        ("[2001:db8::1]:80", "(ip)"),
+        ("2001:db8::1", "(ip)"),
+        ("9f86d081884c7d659a2feaa0c55ad015.cdn.example", "cdn.example"),
+        ("not a host", "(unreadable)"),
+        ("a..b", "(unreadable)"),
+        ("x" * 200 + ".example", "(unreadable)"),
+        ("<script>", "(unreadable)"),
+        ("localhost", "localhost"),
+        ("", ""),
+    ],
+)
+def test_hosts_become(raw: str, clean: str) -> None:
+    assert scrub.host(raw) == clean
+
+
+def test_an_unknown_field_name_is_printed_only_when_harmless() -> None:
+    assert scrub.field_name("userId") == "userId"
+    assert scrub.field_name("jane@post.example") == "(unreadable)"
+    assert scrub.field_name("a" * 33) == "(unreadable)"
+    assert scrub.field_name("x48213377") == "(unreadable)"
+
+
+def test_findings_name_the_kinds() -> None:
+    assert scrub.findings("/contact/jane@post.example/CT1 2AB") == ["email", "postcode"]
+    assert scrub.findings("/user/jane") == ["account"]
+    assert scrub.findings("/furniture/chairs") == []
+
+
+def test_keys_in_which_many_texts_may_meet_are_known() -> None:
+    for raw in ("/order/1041", "/segment" * 100, "/%FF", "/list/jane@post.example"):
+        assert scrub.is_folded(scrub.path(raw)), raw
+    assert scrub.is_folded("(other)")
+    assert not scrub.is_folded("/furniture/chairs")
+    assert not scrub.is_folded("/a:identity")
+
+
+@pytest.mark.parametrize("number", ["4111111111111111", "5500000000000004", "340000000000009", "6011000000000004"])
+def test_card_numbers_pass_luhn_and_their_neighbours_do_not(number: str) -> None:
+    assert identifiers.is_card(number)
+    assert not identifiers.is_card(number[:-1] + str((int(number[-1]) + 1) % 10))
+
+
+@pytest.mark.parametrize("number", ["GB82WEST12345698765432", "DE89370400440532013000", "NO9386011117947"])
+def test_ibans_pass_their_check_and_swapped_digits_do_not(number: str) -> None:
+    assert identifiers.is_iban(number)
+    assert not identifiers.is_iban(number[:2] + number[3] + number[2] + number[4:])
+
+
+PIECES = st.one_of(
+    st.sampled_from(
+        [*PLAIN.values(), "%25", "%2F", "/", "?", "#", ";", "&x=", "=", "+", "@", ".", ":id", ":email", "…"]
+    ),
+    st.sampled_from(
+        ["user", "order", "account", "Default.asp", "www.", "http://", "(S(", "))", "%C3%A9", "%FF", "eyJ"]
+    ),
+    st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.~ "), max_size=12),
+    st.text(max_size=6),
+)
+ANYTHING = st.lists(PIECES, max_size=8).map("".join)
+
+
+@given(ANYTHING)
+@example("/u/1%2540/../é%cc%81")
+def test_a_path_is_scrubbed_once_and_for_all(raw: str) -> None:
+    clean = scrub.path(raw)
+    assert clean.startswith("/")
+    assert len(clean) <= scrub.MAX_PATH
+    assert "?" not in clean
+    assert "#" not in clean
+    assert scrub.path(clean) == clean
+    assert scrub.findings(clean) == []
+
+
+@given(ANYTHING)
+def test_a_text_is_scrubbed_once_and_for_all(raw: str) -> None:
+    for scrubbed in (scrub.text, scrub.label):
+        clean = scrubbed(raw)
+        assert len(clean) <= scrub.MAX_TEXT
+        assert scrubbed(clean) == clean
+        assert scrub.findings(clean) == []
+
+
+@given(ANYTHING)
+def test_a_host_is_scrubbed_once_and_for_all(raw: str) -> None:
+    clean = scrub.host(raw)
+    assert len(clean) <= scrub.MAX_HOST
+    assert scrub.host(clean) == clean
+    assert scrub.findings(clean) == []
+
+
+@given(ANYTHING)
+def test_what_is_printed_of_a_field_name_is_plain(raw: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]+|\(unreadable\)", scrub.field_name(raw))

@@ -12,17 +12,25 @@ from itertools import pairwise
 from typing import Final
 
 MIN_TOKEN: Final = 16
-MAX_WORD: Final = 32
+MAX_WORD: Final = 48
+SHORTEST_WORD: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of identifier: every match of `pattern` that `proof` accepts becomes `:placeholder`."""
+    """One kind of identifier: every match of `pattern` that `proof` accepts becomes `:placeholder`.
+
+    `sign`, `length` and `digits` say what a text must have for the pattern to be worth trying; most texts have
+    nothing of the kind, and the batch looks at millions.
+    """
 
     kind: str
     placeholder: str
     pattern: re.Pattern[str]
     proof: Callable[[str], bool]
+    sign: str
+    length: int
+    digits: int
 
     def found(self, text: str) -> bool:
         """Whether the text holds one."""
@@ -75,12 +83,17 @@ def is_hex(text: str) -> bool:
 
 
 def is_token(text: str) -> bool:
-    """Whether letters and digits change too often for a word: random text of 16 characters or more."""
-    if len(text) > MAX_WORD:
+    """Whether letters and digits change too often for words: random text, hyphens and underscores left out."""
+    words = re.split(r"[_-]", text)
+    if max(map(len, words)) > MAX_WORD:
         return True
-    kinds = ["d" if c.isdecimal() else "u" if c.isupper() else "l" for c in text]
-    turns = sum(a != b and (a, b) != ("u", "l") for a, b in pairwise(kinds))
-    return turns >= max(4, len(text) // 4)
+    return sum(map(_turns, words)) >= max(4, len(text) // 4)
+
+
+def _turns(word: str) -> int:
+    """Changes between digits, capitals and small letters, but for the one after a capital (`GettingStarted`)."""
+    kinds = ["d" if c.isdecimal() else "u" if c.isupper() else "l" for c in word]
+    return sum(a != b and (a, b) != ("u", "l") for a, b in pairwise(kinds))
 
 
 def is_number(text: str) -> bool:
@@ -102,8 +115,17 @@ def _any(text: str) -> bool:
     return True
 
 
-def _rule(kind: str, placeholder: str, pattern: str, proof: Callable[[str], bool] = _any) -> Rule:
-    return Rule(kind, placeholder, re.compile(pattern, re.IGNORECASE), proof)
+def _rule(
+    kind: str,
+    placeholder: str,
+    pattern: str,
+    proof: Callable[[str], bool] = _any,
+    *,
+    sign: str = "",
+    length: int = 0,
+    digits: int = 0,
+) -> Rule:
+    return Rule(kind, placeholder, re.compile(pattern, re.IGNORECASE), proof, sign, length, digits)
 
 
 _AREAS: Final = (
@@ -117,37 +139,51 @@ _END: Final = r"(?![^\W_])"
 # Not the tail of a date or version: 2015-05-17-10-30-22 is no telephone number.
 _ALONE: Final = r"(?<!\d)(?<!\d[ +._-])"
 
+_NOT_IN_EMAIL: Final = r"[^\s/@:;,<>()\[\]\"']"
 _PLAIN: Final = (
-    _rule("email", "email", r"[^\s/@:;,<>()\[\]\"']+(?:@|\(at\)|\[at\])[^\s/@:;,<>()\[\]\"']+"),
-    _rule("token", "token", r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"),
-    _rule("uuid", "uuid", _EDGE + r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}" + _END),
-    _rule("iban", "iban", _EDGE + r"[a-z]{2}\d{2}(?:[ +._-]?[a-z0-9]){11,30}" + _END, is_iban),
-    _rule("card", "card", r"(?<!\d)\d(?:[ +._-]?\d){12,18}(?!\d)", is_card),
-    _rule("ip", "ip", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", is_ip),
-    _rule("ip", "ip", r"(?<![\w:])[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*(?![\w:])", is_ip),
-    _rule("phone", "phone", r"(?<![\d+])(?:\+|00)[ +._-]?\(?[1-9](?:[ +().\-_]{0,3}\d){7,14}(?!\d)", is_phone),
-    _rule("phone", "phone", _ALONE + r"\(?0[1-9](?:[ +().\-_]{0,3}\d){7,10}(?!\d)", is_phone),
-    _rule("phone", "phone", _ALONE + r"\(?[2-9]\d{2}\)?[ +.\-_]{1,2}\d{3}[ +.\-_]\d{4}(?!\d)"),
-    _rule("postcode", "postcode", rf"{_EDGE}(?:{_AREAS})\d[a-z\d]?[ +._-]*\d[abd-hjlnp-uw-z]{{2}}{_END}"),
-    _rule("insurance", "id", _EDGE + r"[a-z]{2}[ +._-]?\d{2}[ +._-]?\d{2}[ +._-]?\d{2}[ +._-]?[a-d]" + _END),
+    _rule("email", "email", rf"{_NOT_IN_EMAIL}+(?:@{_NOT_IN_EMAIL}+)+", sign="@"),
+    _rule("email", "email", rf"{_NOT_IN_EMAIL}+ ?[(\[]at[)\]] ?{_NOT_IN_EMAIL}+", sign="at"),
+    _rule("token", "token", r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", length=14, sign="."),
+    _rule("uuid", "uuid", _EDGE + r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}" + _END, length=32),
+    _rule("iban", "iban", _EDGE + r"[a-z]{2}\d{2}(?:[ +._-]?[a-z0-9]){11,30}" + _END, is_iban, length=15, digits=3),
+    _rule("card", "card", r"(?<!\d)\d(?:[ +._-]?\d){12,18}(?!\d)", is_card, digits=13),
+    _rule("ip", "ip", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", is_ip, sign=".", digits=4),
+    _rule("ip", "ip", r"(?<![\w:])[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*(?![\w:])", is_ip, sign=":"),
+    _rule(
+        "phone", "phone", r"(?<![\d+])(?:\+|00)[ +._-]?\(?[1-9](?:[ +().\-_]{0,3}\d){7,14}(?!\d)", is_phone, digits=8
+    ),
+    _rule("phone", "phone", _ALONE + r"\(?0[1-9](?:[ +().\-_]{0,3}\d){7,10}(?!\d)", is_phone, digits=9),
+    _rule("phone", "phone", _ALONE + r"\(?[2-9]\d{2}\)?[ +.\-_]{1,2}\d{3}[ +.\-_]\d{4}(?!\d)", digits=10),
+    _rule("postcode", "postcode", rf"{_EDGE}(?:{_AREAS})\d[a-z\d]?[ +._-]*\d[abd-hjlnp-uw-z]{{2}}{_END}", digits=2),
+    _rule("insurance", "id", _EDGE + r"[a-z]{2}(?:[ +._-]?\d\d){3}[ +._-]?[a-d]" + _END, digits=6),
 )
 _OPAQUE: Final = (
-    _rule("encoded", "token", r"[a-z0-9_+-]{12,}={0,2}", hides_identifier),
-    _rule("token", "token", r"(?:0x)?(?<![0-9a-f])[0-9a-f]{12,}(?![0-9a-f])", is_hex),
-    _rule("token", "token", rf"[a-z0-9]{{{MIN_TOKEN},}}", is_token),
-    _rule("number", "id", r"(?<!\d)\d{6,}(?!\d)", is_number),
+    _rule("encoded", "token", r"[a-z0-9_+-]{12,}={0,2}", hides_identifier, length=SHORTEST_WORD),
+    _rule("token", "token", r"(?:0x)?(?<![0-9a-f])[0-9a-f]{12,}(?![0-9a-f])", is_hex, length=12, digits=1),
+    _rule("token", "token", rf"[a-z0-9_-]{{{MIN_TOKEN},}}", is_token, length=MIN_TOKEN),
+    _rule("token", "token", rf"[a-z0-9]{{{MIN_TOKEN},}}", is_token, length=MIN_TOKEN),
+    _rule("number", "id", r"(?<!\d)\d{6,}(?!\d)", is_number, digits=6),
 )
 RULES: Final = _PLAIN + _OPAQUE
 PLACEHOLDERS: Final = frozenset(f":{rule.placeholder}" for rule in RULES)
+_DIGIT: Final = re.compile(r"\d")
 
 
 def kinds(text: str) -> list[str]:
     """The kinds of identifier the text holds."""
-    return [rule.kind for rule in RULES if rule.found(text)]
+    return [rule.kind for rule in _worth_trying(text) if rule.found(text)]
 
 
 def replaced(text: str) -> str:
     """The text with every identifier replaced by its placeholder."""
-    for rule in RULES:
+    for rule in _worth_trying(text):
         text = rule.replaced(text)
     return text
+
+
+def _worth_trying(text: str) -> list[Rule]:
+    length = len(text)
+    if length < SHORTEST_WORD and text.isalpha():
+        return []
+    digits, small = len(_DIGIT.findall(text)), text.lower()
+    return [r for r in RULES if length >= r.length and digits >= r.digits and r.sign in small]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -23,6 +24,7 @@ MAX_PATH: Final = 256
 MAX_TEXT: Final = 128
 MAX_SEGMENT: Final = 100
 MAX_HOST: Final = 100
+MAX_RAW: Final = 4096
 ROUNDS: Final = 8
 
 UNREADABLE_PATH: Final = "/(unreadable)"
@@ -59,7 +61,7 @@ _SOMETIMES: Final = frozenset(SOMETIMES.split())
 _IIS: Final = re.compile(r"\.(?:asp|aspx|ashx|asmx|asax|cshtml)(?:/|$)", re.IGNORECASE)
 _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
-_ABSOLUTE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^/?#\\]*", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\\]*", re.IGNORECASE)
 _CALLED_AS_QUERY: Final = re.compile(r"&(?:amp;)?[\w.\[\]-]+=")
 _WEB_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _PLACEHOLDERS: Final = identifiers.PLACEHOLDERS | {MORE, URL}
@@ -101,7 +103,7 @@ def host(h: str) -> str:
     IP literals become "(ip)", what is no host name "(unreadable)", nothing stays "".
     """
     try:
-        name = _decoded(h).strip().lower()
+        name = _decoded(h[:MAX_RAW]).strip().lower()
     except _UnreadableError:
         return UNREADABLE
     if name in ("", IP_HOST, UNREADABLE):
@@ -121,6 +123,7 @@ def findings(text: str) -> list[str]:
 
 def _settled(raw: str, once: Callable[[str], str], unreadable: str) -> str:
     """Repeat `once` until nothing changes: a replacement may uncover what it stood beside."""
+    raw = raw[:MAX_RAW]
     try:
         for _ in range(ROUNDS):
             done = once(raw)
@@ -204,10 +207,10 @@ def _owned(owner: str, segment: str) -> bool:
 
 
 def _owner_segments(text: str) -> bool:
-    segments = text.split("/") if text.startswith("/") else []
-    return any(_owned(a, b) for a, b in pairwise(segments) if b)
+    return any(_owned(a, b) for a, b in pairwise(text.split("/")) if b)
 
 
+@lru_cache(maxsize=65536)
 def _segment(segment: str) -> str:
     if segment.startswith(("@", "~")) or "=" in segment or len(segment) > MAX_SEGMENT:
         return ":id"
@@ -229,8 +232,9 @@ def _text_once(raw: str) -> str:
 
 
 def _label_once(raw: str) -> str:
-    words = _WEB_ADDRESS.sub(URL, _decoded(raw))
-    return identifiers.replaced(" ".join(words.split()))[:MAX_TEXT].rstrip()
+    words = _WEB_ADDRESS.sub(URL, _decoded(raw)).split("/")
+    words = [":id" if _owned(a, b) else b for a, b in pairwise(["", *words])]
+    return identifiers.replaced(" ".join("/".join(words).split()))[:MAX_TEXT].rstrip()
 
 
 def _authority(name: str) -> str:
@@ -246,8 +250,8 @@ def _host_name(name: str) -> str:
         name = name.rstrip(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
         return UNREADABLE
-    labels = name.removeprefix("www.").split(".")
-    while len(labels) > 2 and (identifiers.kinds(labels[0]) or labels[0] == "www"):
+    labels = name.split(".")
+    while len(labels) > 1 and (labels[0] == "www" or (len(labels) > 2 and identifiers.kinds(labels[0]))):
         labels = labels[1:]
     done = ".".join(labels)
     if len(done) > MAX_HOST or identifiers.kinds(done) or not all(_LABEL.fullmatch(label) for label in labels):

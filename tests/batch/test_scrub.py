@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import string
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -95,6 +96,7 @@ def test_base64_that_hides_an_address_is_replaced(encode: Callable[[bytes], byte
         "/files/IMG_20150517.jpg",
         "/reports/202611",
         "/GettingStartedWithPython3",
+        "/doc/TransportMasterNodeOperationAction.html",
         "/internationalisation-and-localisation-of-web-applications",
         "/siopa/cathaoireacha-oifige",
         "/büro/stühle",
@@ -129,7 +131,7 @@ def test_ordinary_paths_stay_as_they_are(path: str) -> None:
         ("/Logon.ASP%3FsNextUrl%3D%252FDefault%252Easp", "/logon.asp"),
         ("/Shop/Default.ASP", "/shop/default.asp"),
         ("http://user:secret@kent.example:8080/about?x", "/about"),
-        ("//kent.example/about", "/about"),
+        ("//favicon.ico", "/favicon.ico"),
         ("/a//b", "/a/b"),
         ("/user/jane", "/user/:id"),
         ("/User/jane/orders/KXJQ", "/User/:id/orders/:id"),
@@ -246,6 +248,15 @@ PIECES = st.one_of(
     st.text(max_size=6),
 )
 ANYTHING = st.lists(PIECES, max_size=8).map("".join)
+
+
+@pytest.mark.parametrize("piece", ["a", "a@", "1 ", "%25", "(S(", "&a", "a.", ":", "ey", "A1", "\u200b", "/"])
+def test_the_longest_text_takes_no_longer_than_its_length(piece: str) -> None:
+    hostile = "/" + piece * (65_536 // len(piece))
+    start = time.perf_counter()
+    for scrubbed in (scrub.path, scrub.text, scrub.label, scrub.host):
+        scrubbed(hostile)
+    assert time.perf_counter() - start < 1
 
 
 @given(ANYTHING)

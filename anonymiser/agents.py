@@ -33,28 +33,27 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
 
 
 # Order matters: nearly every browser also claims to be Chrome or Safari, so the more particular name comes first.
-_BROWSERS: Final = _rules(
-    ("Edge", r"\bEdg(?:e|A|iOS)?/"),
-    ("Opera", r"\bOPR/|\bOPiOS/|\bOPT/|\bOPX/|\bOpera\b"),
-    ("Samsung Internet", r"SamsungBrowser/"),
-    ("Vivaldi", r"Vivaldi/"),
-    ("DuckDuckGo", r"DuckDuckGo/|\bDdg/"),
-    ("Yandex", r"YaBrowser/|YaApp"),
-    ("UC Browser", r"UCBrowser|UCWEB|\bUBrowser/"),
-    ("Huawei Browser", r"HuaweiBrowser/"),
-    ("Xiaomi Browser", r"MiuiBrowser/"),
-    ("Amazon Silk", r"\bSilk/"),
-    ("Brave", r"\bBrave/"),
-    ("Whale", r"\bWhale/"),
-    ("QQ Browser", r"QQBrowser/"),
-    (
-        "App",
-        r"\bFBA[NV]/|FB_IAB|Instagram|\bLine/|MicroMessenger|Snapchat|Pinterest|TikTok|musical_ly|BytedanceWebview|"
-        r"LinkedInApp|Twitter for|WhatsApp|\bGSA/|; wv\)",
-    ),
-    ("Internet Explorer", r"\bMSIE |Trident/"),
-    ("Firefox", r"(?:Firefox|FxiOS|Focus|Iceweasel|LibreWolf)/"),
-    ("Chrome", r"(?:Chrome|CriOS|Chromium|CrMo)/"),
+_NAMED: Final = (
+    ("Edge", ("Edg/", "Edge/", "EdgA/", "EdgiOS/")),
+    ("Opera", ("OPR/", "OPiOS/", "OPT/", "OPX/", "Opera")),
+    ("Samsung Internet", ("SamsungBrowser/",)),
+    ("Vivaldi", ("Vivaldi/",)),
+    ("DuckDuckGo", ("DuckDuckGo/", "Ddg/")),
+    ("Yandex", ("YaBrowser/", "YaApp", "YaSearch")),
+    ("UC Browser", ("UCBrowser", "UCWEB", "UBrowser/")),
+    ("Huawei Browser", ("HuaweiBrowser/",)),
+    ("Xiaomi Browser", ("MiuiBrowser/",)),
+    ("Amazon Silk", ("Silk/",)),
+    ("Brave", ("Brave/", "brave/", "Brave ")),
+    ("Whale", ("Whale/",)),
+    ("QQ Browser", ("QQBrowser/",)),
+    ("App", ("FBAN/", "FBAV/", "FB_IAB", "Instagram", " Line/", "MicroMessenger", "Snapchat", "Pinterest", "TikTok")),
+    ("App", ("musical_ly", "BytedanceWebview", "LinkedInApp", "Twitter for", "WhatsApp", "GSA/", "; wv)")),
+    ("Internet Explorer", ("MSIE ", "Trident/")),
+    ("Firefox", ("Firefox/", "FxiOS/", "Focus/", "Iceweasel/", "LibreWolf/")),
+    ("Chrome", ("Chrome/", "CriOS/", "Chromium/", "CrMo/")),
+)
+_UNNAMED: Final = _rules(
     ("Android Browser", r"Android.*Version/[\d.]+.*Safari/"),
     ("Safari", r"(?:Version/[\d.]+|iPhone|iPad|Mac).*Safari/|Version/[\d.]+ Safari/"),
     ("App", r"\((?:iPhone|iPad|iPod|Macintosh).*AppleWebKit/"),
@@ -70,42 +69,64 @@ _SYSTEMS: Final = _rules(
 )
 _DEVICES: Final = _rules(
     ("television", r"SMART-TV|SmartTV|\bTV\b|Tizen.*TV|Web0S|webOS\.TV|AppleTV|AFT[A-Z]|BRAVIA|GoogleTV|HbbTV|Roku"),
-    ("tablet", r"iPad|Tablet|PlayBook|Silk/|Kindle|\bKF[A-Z]{2,}|Nexus (?:7|9|10)\b|\bSM-[TX]\d|Android(?!.*Mobile)"),
+    (
+        "tablet",
+        r"iPad|Tablet(?! PC)|PlayBook|Silk/|Kindle|\bKF[A-Z]{2,}|Nexus (?:7|9|10)\b|\bSM-[TX]\d|Android(?!.*Mobile)",
+    ),
     ("phone", r"iPhone|iPod|Mobile|Android|Windows Phone|BlackBerry|Opera Mini|Opera Mobi|Symbian|J2ME|MIDP|Phone"),
     ("desktop", r"Windows|Macintosh|Mac OS X|Mac_PowerPC|X11|CrOS|Linux|Win(?:NT|9[58]|32)"),
 )
 
-BROWSERS: Final = (*dict.fromkeys(name for name, _ in _BROWSERS), OTHER)
+BROWSERS: Final = (*dict.fromkeys(name for name, _ in (*_NAMED, *_UNNAMED)), OTHER)
 SYSTEMS: Final = (*(name for name, _ in _SYSTEMS), OTHER)
 DEVICES: Final = (*(name for name, _ in _DEVICES), "other")
 
-# What robots say of themselves. Parts that only name a telephone or a browser's own search box are taken out first:
-# there are telephones called CUBOT, Spider and Discovery.
-_CRAWLER: Final = re.compile(
-    r"bot\b|bots?[\W\d_]|\brobot|bot(?=[A-Z/;)])|crawl|spider|slurp|scrap(?:e|y)|fetch|index(?:er|ing)|archiv|"
-    r"\bfeed|\brss\b|reader\b|aggregat|preview|snippet|thumbnail|screenshot|monitor|uptime|pingdom|probe|"
-    r"check(?:er|ing|link)?\b|link(?:check|walk|dex)|validat|verif|scan|nikto|nmap|sqlmap|nuclei|audit|analy[sz]|"
-    r"survey|research|\bseo\b|search|\bai\b|gpt|gather|harvest|collect(?:or|ing)|\bdownload|mirror|offline|sitemap|"
-    r"webhook|proxy\b|cache|transcoder|translat|inspect|test(?:er|ing)?\b|measure|sniff|discover|explor(?:er)?/|"
-    r"synthetic|\bweb ?site\b|\bagent\b|https?:|www\.|\w@\w|\bat\W.*\bdot\b|\+\w+://|"
-    r"(?<![\w.])(?:[\w-]+\.)+(?:com|net|org|io|co|info|eu|de|fr|uk|ru|app|dev)(?![\w.])",
-    re.IGNORECASE,
+# What robots say of themselves, in small letters. Parts that only name a telephone or a browser's own search box are
+# taken out first: there are telephones called CUBOT, Spider and Discovery.
+CRAWLER_WORDS: Final = (
+    "bot crawl spider slurp scrape scrapy fetch indexer indexing archiv aggregat preview snippet thumbnail screenshot "
+    "monitor uptime pingdom probe linkcheck linkwalk linkdex validat verif scan nikto nmap sqlmap nuclei audit analys "
+    "analyz survey research search gpt gather harvest collector collecting mirror offline sitemap webhook cache "
+    "transcoder translat inspect measure sniff discover synthetic http: https: www."
+)
+LIBRARY_WORDS: Final = (
+    "libwww httpclient http-client httpunit httrack python- urllib requests/ curl/ wget/ winhttp okhttp go-http axios/ "
+    "node-fetch guzzle powershell cfnetwork apache-http jakarta zgrab masscan mechanize"
+)
+HEADLESS_WORDS: Final = (
+    "headless phantomjs slimerjs puppeteer playwright selenium webdriver cypress htmlunit lighthouse prerender splash "
+    "nightmare jsdom zombie"
+)
+_CRAWLER: Final = tuple(CRAWLER_WORDS.split())
+_LIBRARY: Final = tuple(LIBRARY_WORDS.split())
+_HEADLESS: Final = tuple(HEADLESS_WORDS.split())
+# Words that count only where a word begins or ends; the first of each pair is in every text its pattern matches.
+_CRAWLER_SIGNS: Final = _rules(
+    ("feed", r"\bfeed"),
+    ("rss", r"\brss\b"),
+    ("reader", r"reader\b"),
+    ("check", r"check(?:er|ing)?\b"),
+    ("seo", r"\bseo\b"),
+    ("ai", r"\bai\b"),
+    ("download", r"\bdownload"),
+    ("proxy", r"proxy\b"),
+    ("test", r"test(?:er|ing)?\b"),
+    ("explor", r"explor(?:er)?/"),
+    ("site", r"\bweb ?site\b"),
+    ("agent", r"\bagent\b"),
+    ("@", r"\w@\w"),
+    ("dot", r"\bat\W.*\bdot\b"),
+    ("://", r"\+\w+://"),
+    (".", r"(?<![\w.])(?:[\w-]+\.)+(?:com|net|org|io|co|info|eu|de|fr|uk|ru|app|dev)(?![\w.])"),
+)
+_LIBRARY_START: Final = re.compile(
+    r"(?:curl|wget|python|java|go-http|okhttp|axios|node|ruby|perl|php|libwww|lwp|guzzle|apache-http|httpie|http|"
+    r"aiohttp|got|rest|postman|insomnia|winhttp|dart|reqwest|faraday|undici|deno|bun|powershell|cfnetwork|dalvik)\b|"
+    r".*\bjava/"
 )
 _HARMLESS: Final = re.compile(
     r"\(Linux;[^()]*Android(?![^()]*(?:compatible|https?:|\w@\w))[^()]*\)|\bYa(?:Search|App)\w*|"
     r"\(Ecosia \w+@[\d.]+\)|Embedded Web Browser[^;)]*"
-)
-_LIBRARY: Final = re.compile(
-    r"^(?:curl|wget|python|java|go-http|okhttp|axios|node|ruby|perl|php|libwww|lwp|guzzle|apache-http|httpie|http|"
-    r"aiohttp|got|rest|postman|insomnia|winhttp|dart|reqwest|faraday|undici|deno|bun|powershell|cfnetwork|dalvik)\b|"
-    r"libwww|http-?client|httpunit|httrack|\bjava/|python-|urllib|requests/|\bcurl/|\bwget/|winhttp|okhttp|"
-    r"go-http|axios/|node-fetch|guzzle|powershell|cfnetwork|apache-http|jakarta|zgrab|masscan|mechanize",
-    re.IGNORECASE,
-)
-_HEADLESS: Final = re.compile(
-    r"headless|phantomjs|slimerjs|puppeteer|playwright|selenium|webdriver|cypress|htmlunit|lighthouse|prerender|"
-    r"splash|nightmare|jsdom|zombie",
-    re.IGNORECASE,
 )
 _BROWSER_LIKE: Final = re.compile(
     r"Mozilla/\d\.\d+ \(|Opera/\d|Mozilla/[1-4]\.\d|UCWEB/\d|MQQBrowser/\d|.*\b(?:MIDP-|UP\.Browser|Obigo|NetFront)"
@@ -146,7 +167,12 @@ def identify(user_agent: str) -> Agent:
     """Reduce one user agent to its Agent; only the first 512 characters are looked at."""
     agent = user_agent[:MAX_AGENT].strip()
     device = _first(_DEVICES, agent, "other")
-    return Agent(_first(_BROWSERS, agent, OTHER), _first(_SYSTEMS, agent, OTHER), device, _bot(agent))
+    return Agent(_browser(agent), _first(_SYSTEMS, agent, OTHER), device, _bot(agent))
+
+
+def _browser(agent: str) -> str:
+    named = (name for name, products in _NAMED if _says(agent, products))
+    return next(named, "") or _first(_UNNAMED, agent, OTHER)
 
 
 def _first(rules: Rules, agent: str, otherwise: str) -> str:
@@ -156,13 +182,22 @@ def _first(rules: Rules, agent: str, otherwise: str) -> str:
 def _bot(agent: str) -> str:
     if agent in ("", "-"):
         return "empty"
-    if _HEADLESS.search(agent):
+    small = agent.lower()
+    if _says(small, _HEADLESS):
         return "headless"
-    if _LIBRARY.search(agent):
+    if _LIBRARY_START.match(small) or _says(small, _LIBRARY):
         return "library"
-    if _CRAWLER.search(_HARMLESS.sub(" ", agent)) or _POSES.search(agent):
+    if _crawls(_HARMLESS.sub(" ", agent).lower()) or _POSES.search(agent):
         return "crawler"
     return "" if _BROWSER_LIKE.match(agent) and _ENGINE.search(agent) and not _guests(agent) else "odd"
+
+
+def _says(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
+
+
+def _crawls(text: str) -> bool:
+    return _says(text, _CRAWLER) or any(sign in text and pattern.search(text) for sign, pattern in _CRAWLER_SIGNS)
 
 
 def _guests(agent: str) -> bool:

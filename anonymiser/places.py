@@ -6,6 +6,7 @@ public domain and shipped in the `tzdata` package; the languages are the two-let
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
@@ -24,18 +25,31 @@ _LANGUAGES: Final = frozenset(LANGUAGES)
 _RETIRED: Final = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "fil": "tl", "cmn": "zh", "yue": "zh"}
 
 
+# The links of tzdata.zi follow equal clocks, so some old names lead abroad (Iceland to Abidjan); several of them are
+# what browsers still report. These lead to the modern name of the same place.
+_SAME_PLACE: Final = {
+    "Africa/Asmera": "Africa/Asmara",
+    "Africa/Timbuktu": "Africa/Bamako",
+    "America/Coral_Harbour": "America/Atikokan",
+    "America/Virgin": "America/St_Thomas",
+    "Antarctica/South_Pole": "Antarctica/McMurdo",
+    "Atlantic/Jan_Mayen": "Arctic/Longyearbyen",
+    "Iceland": "Atlantic/Reykjavik",
+    "Pacific/Ponape": "Pacific/Pohnpei",
+    "Pacific/Truk": "Pacific/Chuuk",
+    "Pacific/Yap": "Pacific/Chuuk",
+}
+_CLOCK_ONLY: Final = re.compile(r"[A-Z]{2}T(?:\d[A-Z]{2}T)?")
+
+
 def _zones() -> dict[str, str]:
     """Zone name -> ISO 3166-1 alpha-2 code. zone.tab has one country a row; a link stands for its target's country."""
     database = resources.files("tzdata") / "zoneinfo"
     rows = (line.split("\t") for line in (database / "zone.tab").read_text("utf-8").splitlines() if line[:1] != "#")
     zones = {row[2].strip(): row[0] for row in rows}
-    links = [line.split() for line in (database / "tzdata.zi").read_text("utf-8").splitlines() if line[:2] == "L "]
-    for _ in links:
-        fresh = {alias: zones[target] for _, target, alias in links if target in zones and alias not in zones}
-        if not fresh:
-            break
-        zones |= fresh
-    return zones
+    links = (line.split() for line in (database / "tzdata.zi").read_text("utf-8").splitlines() if line[:2] == "L ")
+    targets = {alias: target for _, target, alias in links if not _CLOCK_ONLY.fullmatch(alias)} | _SAME_PLACE
+    return {alias: zones[target] for alias, target in targets.items() if target in zones} | zones
 
 
 _ZONES: Final = _zones()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from importlib import resources
 
 import pytest
@@ -60,7 +59,7 @@ def test_old_names_of_places_are_known() -> None:
     placeless = re.compile(r"Etc/|UTC|GMT|UCT|Zulu|Universal|Greenwich|[A-Z]{2}T(\d[A-Z]{2}T)?$|Factory|localtime")
     unknown = {
         zone
-        for zone in zoneinfo.available_timezones()
+        for zone in (resources.files("tzdata") / "zones").read_text("utf-8").split()
         if not placeless.match(zone) and places.country(zone) == "unknown"
     }
     assert unknown == set()

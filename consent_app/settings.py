@@ -1,74 +1,105 @@
-"""Every setting, declared once with its default and its help; the only reader of the environment."""
+"""One frozen settings class, each setting declared once; the only reader of the environment.
+
+A secret comes from `NAME`, from the file that `NAME_FILE` names, or from its file in the data home, in that order.
+docs/settings.md describes every setting; a test keeps the two together.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from consent_app.errors import SettingsError
 
 PREFIX: Final = "CONSENT_"
+SHORTEST_KEY: Final = 32
 
 
 def utc_now() -> datetime:
-    """The time now, in UTC."""
+    """The time, in UTC; tests and the demo pass a clock of their own."""
     return datetime.now(UTC)
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _setting(default: Any, about: str, low: int = 0, high: int = 0) -> Any:
+    return field(default=default, metadata={"help": about, "low": low, "high": high})
+
+
+def _secret(file: str, about: str) -> Any:
+    return field(default=(), repr=False, metadata={"help": about, "file": file})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one process runs under. `CONSENT_<NAME>` sets each; `CONSENT_<NAME>_FILE` reads it from a file."""
+    """What one installation runs under. Raises SettingsError naming the variable and its allowed range."""
 
-    home: Path = _setting(Path("consent-home"), "Folder that holds sites.toml, secrets, ledger, spool and statistics.")
-    host: str = _setting("127.0.0.1", "Address that `consent serve` listens on.")
-    port: int = _setting(8000, "Port that `consent serve` listens on.")
-    threads: int = _setting(8, "Threads of the server process.")
-    proxies: int = _setting(0, "Trusted reverse proxies in front (X-Forwarded-For and -Proto are believed that often).")
-    public_origin: str = _setting("", "Origin that partner pages load the banner from; empty: as the request says.")
-    mix_beacons: int = _setting(64, "Beacons of a site whose facts are mixed before a frame is written.")
-    mix_seconds: int = _setting(300, "Longest wait of a beacon's facts in the mixing buffer, in seconds.")
-    beacons_per_minute: int = _setting(120, "Beacons accepted from one address a minute; the address is never stored.")
-    decisions_per_minute: int = _setting(30, "Decisions accepted from one address a minute.")
-    spool_hours: int = _setting(24, "Hours after which a spool segment must be gone, or `consent verify` fails.")
-    clock: Callable[[], datetime] = field(default=utc_now, metadata={"help": ""})
+    home: Path = _setting(Path("consent-home"), "data home made by `consent init`")
+    public_url: str = _setting("http://127.0.0.1:8000", "where browsers reach this server; printed in snippets")
+    bind: str = _setting("127.0.0.1:8000", "address and port `consent serve` listens on")
+    workers: int = _setting(1, "server processes", 1, 64)
+    threads: int = _setting(8, "threads of each server process", 1, 256)
+    trusted_proxies: int = _setting(0, "reverse proxies in front whose X-Forwarded-* headers are believed", 0, 8)
+    decisions_per_minute: int = _setting(30, "decisions taken from one address in a minute", 1, 100_000)
+    beacons_per_minute: int = _setting(240, "page-view beacons taken from one address in a minute", 1, 100_000)
+    mix_beacons: int = _setting(64, "beacons of a site whose facts are mixed before they are written", 1, 4096)
+    mix_seconds: int = _setting(300, "longest time facts wait in memory to be mixed", 1, 3600)
+    batch_memory: str = _setting("2GB", "memory the batch may use")
+    signing_keys: tuple[str, ...] = _secret("signing.keys", "keys of consent tokens and permits, oldest first")
+    session_keys: tuple[str, ...] = _secret("session.keys", "keys of dashboard sessions, oldest first")
+    clock: Callable[[], datetime] = utc_now
+
+    def __post_init__(self) -> None:
+        for declared in fields(self):
+            _check_range(declared.name, getattr(self, declared.name), declared.metadata)
+        _check_origin(self.public_url)
+        _check_bind(self.bind)
+        for key in (*self.signing_keys, *self.session_keys):
+            if len(key) < SHORTEST_KEY:
+                raise SettingsError(
+                    f"a secret key is shorter than {SHORTEST_KEY} characters; run `consent keys rotate`"
+                )
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment. Raises SettingsError naming the variable and what it may be."""
-        source = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        for setting in fields(cls):
-            text = _text(source, PREFIX + setting.name.upper())
-            if text is not None and setting.name != "clock":
-                values[setting.name] = _converted(PREFIX + setting.name.upper(), text, setting.default)
+    def from_environment(cls, environ: Mapping[str, str] | None = None, **changes: Any) -> Self:
+        """Read every setting from the environment; `changes` (not None) win. Raises SettingsError."""
+        environ = os.environ if environ is None else environ
+        values = {declared.name: _read(declared.name, declared.default, environ) for declared in _declared(cls)}
+        values |= {name: value for name, value in changes.items() if value is not None}
+        values = {name: value for name, value in values.items() if value is not None}
+        home = Path(values.get("home", "consent-home"))
+        for declared in fields(cls):
+            if "file" in declared.metadata:
+                values[declared.name] = _keys(declared.name, home / "secrets" / declared.metadata["file"], environ)
         return cls(**values)
 
     @property
     def sites_file(self) -> Path:
-        """sites.toml in the home."""
+        """The one file an operator edits."""
         return self.home / "sites.toml"
 
     @property
     def secrets(self) -> Path:
-        """Folder of keys, 0700."""
+        """Folder of key files; 0700, each file 0600."""
         return self.home / "secrets"
 
     @property
-    def ledger_url(self) -> str:
-        """SQLAlchemy URL of the ledger."""
-        return f"sqlite:///{self.home / 'ledger.db'}"
+    def ledger_file(self) -> Path:
+        """The SQLite file of the ledger."""
+        return self.home / "ledger.db"
+
+    @property
+    def users_file(self) -> Path:
+        """Dashboard users; 0600."""
+        return self.home / "users.json"
 
     @property
     def spool(self) -> Path:
-        """Folder of fact segments."""
+        """Folder of spool segments."""
         return self.home / "spool"
 
     @property
@@ -77,28 +108,75 @@ class Settings:
         return self.home / "private"
 
     @property
-    def stats(self) -> Path:
+    def stats_file(self) -> Path:
         """The published statistics."""
         return self.home / "stats.duckdb"
 
-    @property
-    def users_file(self) -> Path:
-        """Dashboard accounts, 0600."""
-        return self.home / "users.json"
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
 
 
-def _text(source: Mapping[str, str], name: str) -> str | None:
-    if name + "_FILE" not in source:
-        return source.get(name)
-    try:
-        return Path(source[name + "_FILE"]).read_text("utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE: cannot be read ({error.strerror})", remedy="check the path") from error
+def read_keys(file: Path) -> tuple[tuple[date, str], ...]:
+    """The dated keys of a key file, oldest first. Raises SettingsError where others may read it or a line is broken."""
+    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise SettingsError(f"{file} can be read by others; run: chmod 600 {file}")
+    keys = []
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        made, _, key = line.strip().partition(" ")
+        try:
+            keys.append((date.fromisoformat(made), key))
+        except ValueError as error:
+            raise SettingsError(f"{file}, line {number}: must be a date, a space and a key") from error
+    return tuple(keys)
 
 
-def _converted(name: str, text: str, default: Any) -> Any:
+def _declared(cls: type[Settings]) -> list[Any]:
+    return [declared for declared in fields(cls) if "low" in declared.metadata]
+
+
+def _read(name: str, default: Any, environ: Mapping[str, str]) -> Any:
+    text = environ.get(variable(name), "").strip()
+    if not text:
+        return None
     if not isinstance(default, int):
-        return type(default)(text) if not isinstance(default, Path) else Path(text)
-    if not text.isdecimal():
-        raise SettingsError(f"{name} is not a whole number", remedy=f"set it to a number such as {default}")
-    return int(text)
+        return type(default)(text) if isinstance(default, str) else Path(text)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable(name)} is {text!r}; it must be a whole number") from error
+
+
+def _keys(name: str, default: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get(variable(name), "").split()
+    if text:
+        return tuple(text)
+    named = environ.get(variable(name) + "_FILE", "").strip()
+    file = Path(named or default)
+    if not named and not file.exists():
+        return ()
+    try:
+        return tuple(key for _, key in read_keys(file))
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read ({error.strerror}); name a readable key file") from error
+
+
+def _check_range(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    low, high = metadata.get("low", 0), metadata.get("high", 0)
+    if high and not low <= value <= high:
+        raise SettingsError(f"{variable(name)} is {value}; it must be from {low} to {high}")
+
+
+def _check_origin(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise SettingsError(
+            f"{variable('public_url')} is {url!r}; it must be an origin such as https://consent.example"
+        )
+
+
+def _check_bind(bind: str) -> None:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError(f"{variable('bind')} is {bind!r}; it must be an address and port such as 127.0.0.1:8000")

@@ -1,69 +1,89 @@
-"""sites.toml -> Site, Purpose, Notice. A file that cannot be meant as written stops start-up, naming file and line."""
+"""sites.toml -> Sites: what each site declares, strictly; a bad file stops the start with file, line and reason."""
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from ipaddress import ip_network
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NoReturn
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from consent_app.errors import SitesError
+from anonymiser.settings import Grain, Protection
+from consent_app.errors import NotFoundError
+from consent_app.strict_toml import Table
 
-MODES: Final = ("necessary", "objectable", "consent")
-REGIMES: Final = ("uk", "eu")
-EMBEDS: Final = ("same-host", "script")
+Mode = Literal["necessary", "objectable", "consent"]
+Regime = Literal["uk", "eu"]
+Embed = Literal["same-host", "script"]
+StorageKind = Literal["cookie", "localStorage", "sessionStorage", "indexedDB"]
+Words = str | Mapping[str, str]
+
+NECESSARY: Final = "necessary"
 STATISTICS: Final = "statistics"
-Words = Mapping[str, str]
-Place = tuple[str, ...]
-_SITE_KEYS: Final = {
-    "name", "controller", "origins", "timezone", "language", "regime", "embed", "notice", "effective", "purposes",
-    "goals", "search_parameter", "sitemap", "excluded_networks",
-}  # fmt: skip
+
+
+def words(text: Words, lang: str) -> str:
+    """`text` in `lang` (a tag such as cy or en-GB), else in its primary language, English, or the first given."""
+    if isinstance(text, str):
+        return text
+    for tag in (lang, lang.partition("-")[0], "en"):
+        if tag in text:
+            return text[tag]
+    return next(iter(text.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredCookie:
-    """A cookie or storage entry a purpose may set, as declared to visitors."""
+    """A cookie or storage entry a purpose sets. `days` is its lifetime; None for the browser session (a cookie) or
+    until it is cleared (other storage). A name may end in `*`.
+    """
 
     name: str
-    provider: str
-    duration: str
-    kind: str
-    about: Words
+    description: Words
+    kind: StorageKind = "cookie"
+    days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What is asked for. `mode`: necessary (exempt), objectable (on until objected, UK statistics), consent (off)."""
+    """What storage is for. `mode`: PECR Schedule A1 paragraphs 4 (necessary), 5 (objectable) and 2 (consent)."""
 
     key: str
-    mode: str
     title: Words
-    about: Words
-    cookies: tuple[DeclaredCookie, ...]
-    third_parties: tuple[str, ...]
+    description: Words
+    mode: Mode
+    cookies: tuple[DeclaredCookie, ...] = ()
+    third_parties: tuple[str, ...] = ()
+
+    @property
+    def by_default(self) -> bool:
+        """What holds while the visitor has chosen nothing (without Global Privacy Control)."""
+        return self.mode != "consent"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The text a decision is about; identified by the SHA-256 of its bytes."""
+    """The privacy notice: exact text, its SHA-256 in hexadecimal, and the day from which it holds."""
 
     text: str
     sha256: str
     effective: date
 
+    @property
+    def short(self) -> str:
+        """The first 8 digits, which the readable cookie carries."""
+        return self.sha256[:8]
+
 
 @dataclass(frozen=True)
 class Site:
-    """One site of the family; `origins` are the exact origins whose pages may speak for it."""
+    """One site as `sites.toml` declares it. `origins` are exact (`https://host[:port]`); hosts belong to one site."""
 
     key: str
     name: str
@@ -71,253 +91,290 @@ class Site:
     origins: tuple[str, ...]
     timezone: str
     language: str
-    regime: str
-    embed: str
+    regime: Regime
+    embed: Embed
     notice: Notice
     purposes: tuple[Purpose, ...]
-    goals: tuple[str, ...]
-    search_parameter: str
-    sitemap: str
-    excluded_networks: tuple[str, ...]
+    domains: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ()
+    funnels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    search_parameter: str = ""
+    catalogue_file: Path | None = None
+    sitemap_file: Path | None = None
+    excluded_networks: tuple[str, ...] = ()
+    retention_hours: int = 24
+    retention_months: int = 25
+    grain: Grain | None = None
+    protection: Protection = field(default_factory=Protection)
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Host names of its origins, lower case, without port."""
+        return frozenset(str(urlsplit(origin).hostname) for origin in self.origins)
+
+    @cached_property
+    def own_hosts(self) -> frozenset[str]:
+        """Hosts whose links count as internal: `hosts` and `domains`."""
+        return self.hosts | {domain.removeprefix("www.") for domain in (*self.hosts, *self.domains)}
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """Its time zone: a day begins and ends at its midnight."""
+        return ZoneInfo(self.timezone)
 
     @cached_property
     def optional(self) -> tuple[Purpose, ...]:
         """The purposes a visitor decides on."""
-        return tuple(p for p in self.purposes if p.mode != "necessary")
+        return tuple(purpose for purpose in self.purposes if purpose.mode != "necessary")
 
-    @cached_property
-    def zone(self) -> ZoneInfo:
-        """The site's time zone."""
-        return ZoneInfo(self.timezone)
-
-    @cached_property
-    def hosts(self) -> frozenset[str]:
-        """Hosts whose links are internal, without port or `www.`."""
-        names = (origin.split("://", 1)[1].partition(":")[0] for origin in self.origins)
-        return frozenset(name.removeprefix("www.") for name in names)
+    def purpose(self, key: str) -> Purpose | None:
+        """The purpose of that key, if the site has it."""
+        return next((purpose for purpose in self.purposes if purpose.key == key), None)
 
 
+@dataclass(frozen=True)
 class Sites:
-    """All sites of an installation, found by key, host or origin."""
+    """All sites of an installation, in the order of the file."""
 
-    def __init__(self, sites: tuple[Site, ...]) -> None:
-        self._by_key = MappingProxyType({site.key: site for site in sites})
-        self._by_origin = {origin: site for site in sites for origin in site.origins}
-        self._by_host = {origin.split("://", 1)[1]: site for site in sites for origin in site.origins}
+    all: tuple[Site, ...]
 
     @classmethod
-    def load(cls, path: Path) -> Sites:
-        """Read sites.toml. Raises SitesError beginning with file and line."""
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SitesError(f"{path}: cannot be read: {error}", remedy="run `consent init`") from error
-        try:
-            raw = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise SitesError(f"{path}: {error}", remedy="correct the syntax there") from error
-        return cls(_Reader(path, text).sites(raw))
+    def load(cls, path: Path) -> Self:
+        """Read `sites.toml` and the notices beside it. Raises SitesError naming file, line and reason."""
+        return cls(tuple(read(path)))
 
     def __iter__(self) -> Iterator[Site]:
-        return iter(self._by_key.values())
+        return iter(self.all)
 
-    def get(self, key: str) -> Site | None:
-        """The site of that key."""
-        return self._by_key.get(key)
+    def get(self, key: str) -> Site:
+        """The site of that key. Raises NotFoundError."""
+        site = self._by_key.get(key)
+        if site is None:
+            raise NotFoundError("there is no such site here; `consent site list` shows the keys")
+        return site
 
     def by_host(self, host: str) -> Site | None:
-        """The site served at that host (with its port, where it has one)."""
-        return self._by_host.get(host.lower())
+        """The site a Host header (with or without port) belongs to."""
+        return self._by_host.get(_hostname(host))
 
     def by_origin(self, origin: str) -> Site | None:
-        """The site that owns that origin."""
+        """The site whose `origins` list holds exactly this origin."""
         return self._by_origin.get(origin)
 
+    @cached_property
+    def _by_key(self) -> dict[str, Site]:
+        return {site.key: site for site in self.all}
 
-class _Reader:
-    """Checks one file; knows the line of each key so that a message can point at it."""
+    @cached_property
+    def _by_host(self) -> dict[str, Site]:
+        return {host: site for site in self.all for host in site.hosts}
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._lines = _key_lines(text)
+    @cached_property
+    def _by_origin(self) -> dict[str, Site]:
+        return {origin: site for site in self.all for origin in site.origins}
 
-    def sites(self, raw: dict[str, Any]) -> tuple[Site, ...]:
-        self._only(raw, (), {"sites"})
-        tables = raw.get("sites")
-        if not isinstance(tables, dict) or not tables:
-            self._fail((), "no [sites.<key>] table", "add one for each site")
-        sites = tuple(self._site(key, table) for key, table in tables.items())
-        owners: dict[str, str] = {}
-        for site in sites:
-            for origin in site.origins:
-                if owners.setdefault(origin, site.key) != site.key:
-                    self._fail(
-                        ("sites", site.key, "origins"),
-                        f"{origin} belongs to {owners[origin]} already",
-                        "give each origin to one site",
-                    )
-        return sites
 
-    def _site(self, key: str, table: Any) -> Site:
-        at = ("sites", key)
-        if not re.fullmatch(r"[a-z0-9-]{1,32}", key):
-            self._fail(at, f"site key {key!r}", "use 1 to 32 of a-z, 0-9 and -")
-        self._only(table, at, _SITE_KEYS)
-        origins = self._texts(table, at, "origins")
-        for origin in origins:
-            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
-                self._fail((*at, "origins"), f"{origin!r} is not an origin", "write https://host, without a path")
-        timezone = self._text(table, at, "timezone", "Europe/London")
-        if timezone not in available_timezones():
-            self._fail((*at, "timezone"), f"{timezone!r} is no time zone", "use a name such as Europe/London")
-        networks = self._texts(table, at, "excluded_networks", ())
-        for network in networks:
-            self._network((*at, "excluded_networks"), network)
-        regime = self._choice(table, at, "regime", REGIMES, "uk")
-        return Site(
-            key=key,
-            name=self._text(table, at, "name"),
-            controller=self._text(table, at, "controller"),
-            origins=origins,
-            timezone=timezone,
-            language=self._text(table, at, "language", "en"),
-            regime=regime,
-            embed=self._choice(table, at, "embed", EMBEDS, "same-host"),
-            notice=self._notice(table, at),
-            purposes=self._purposes(table, at, regime),
-            goals=self._texts(table, at, "goals", ()),
-            search_parameter=self._text(table, at, "search_parameter", ""),
-            sitemap=self._text(table, at, "sitemap", ""),
-            excluded_networks=networks,
-        )
+def _hostname(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0][1:].lower()
+    return host.partition(":")[0].lower()
 
-    def _notice(self, table: dict[str, Any], at: Place) -> Notice:
-        name = self._text(table, at, "notice")
-        effective = table.get("effective")
-        if type(effective) is not date:
-            self._fail((*at, "effective"), "must be a date", "write effective = 2026-11-01")
+
+_HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_ORIGIN = rf"https?://({_HOST}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?"
+_TAG = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
+_KEY = r"[a-z][a-z0-9-]{0,23}"
+_PATH = r"/\S{0,255}"
+MOST_PURPOSES: Final = 8
+MOST_STEPS: Final = 6
+
+
+def read(file: Path) -> Iterator[Site]:
+    """Each site of the file, checked by itself and against those before it."""
+    top = Table.load(file)
+    sites = top.table("site")
+    top.done()
+    if not sites.content:
+        sites.refuse("", "declares no site; begin one with [site.example]")
+    owners: dict[str, str] = {}
+    for key, table in sites.children():
+        site = _site(key, table)
+        for host in sorted(site.hosts):
+            if owners.setdefault(host, key) != key:
+                table.refuse(
+                    "origins", f"host {host} belongs to site {owners[host]!r} already; their cookies would mix"
+                )
+        yield site
+
+
+def _site(key: str, table: Table) -> Site:
+    if not re.fullmatch(_KEY, key):
+        table.refuse("", "a site's key has at most 24 lower-case letters, digits and hyphens")
+    regime = table.one_of("regime", ("uk", "eu"))
+    site = Site(
+        key=key,
+        name=table.line("name"),
+        controller=table.line("controller"),
+        origins=table.texts("origins", _ORIGIN, "origins such as https://www.example.com"),
+        timezone=_timezone(table),
+        language=table.match("language", _TAG, "a language tag such as en or cy"),
+        regime=regime,
+        embed=table.one_of("embed", ("same-host", "script")),
+        notice=_notice(table.table("notice")),
+        purposes=_purposes(table.table("purpose"), regime),
+        domains=table.texts("domains", _HOST, "host names such as shop.example", ()),
+        goals=table.texts("goals", r"[\w][\w .:/-]{0,63}", "short names such as enquiry", ()),
+        funnels=_funnels(table.table("funnels", {})),
+        search_parameter=table.match("search_parameter", r"[A-Za-z0-9_.-]{1,32}", "a query parameter such as q", ""),
+        catalogue_file=_beside(table, "catalogue_file"),
+        sitemap_file=_beside(table, "sitemap_file"),
+        excluded_networks=_networks(table),
+        retention_hours=table.number("retention_hours", 1, 24, 24),
+        retention_months=table.number("retention_months", 1, 25, 25),
+        grain=table.one_of("grain", ("day", "week", "month"), None),
+        protection=_protection(table.table("protection", {})),
+    )
+    if not site.origins:
+        table.refuse("origins", "must name at least one origin")
+    table.done()
+    return site
+
+
+def _timezone(table: Table) -> str:
+    name = table.line("timezone")
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        table.refuse("timezone", f"is {name!r}; it must be a time zone such as Europe/London")
+    return name
+
+
+def _notice(table: Table) -> Notice:
+    file = _beside(table, "file")
+    effective = table.day("effective")
+    table.done()
+    if file is None:
+        table.refuse("", "file is missing; it must name the notice's text file")
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        table.refuse("file", f"{file} is not UTF-8 text; save it as UTF-8")
+    if not text.strip():
+        table.refuse("file", f"{file} is empty; it must hold the notice's text")
+    return Notice(text, hashlib.sha256(content).hexdigest(), effective)
+
+
+def _beside(table: Table, key: str) -> Path | None:
+    """A readable file named relative to sites.toml; None when absent."""
+    name = table.line(key, "")
+    if not name:
+        return None
+    file = table.file.parent / name
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        table.refuse(key, f"{file} cannot be read ({error.strerror}); name a file beside sites.toml")
+
+
+def _purposes(table: Table, regime: Regime) -> tuple[Purpose, ...]:
+    purposes = tuple(_purpose(key, below, regime) for key, below in table.children())
+    if NECESSARY not in (purpose.key for purpose in purposes):
+        table.refuse("", f"purpose {NECESSARY!r} is missing; it declares what remembers the choice itself")
+    if len(purposes) > MOST_PURPOSES:
+        table.refuse("", f"has {len(purposes)} purposes; at most {MOST_PURPOSES} can be asked for")
+    return purposes
+
+
+def _purpose(key: str, table: Table, regime: Regime) -> Purpose:
+    if not re.fullmatch(_KEY, key):
+        table.refuse("", "a purpose's key has at most 24 lower-case letters, digits and hyphens")
+    purpose = Purpose(
+        key=key,
+        title=_words(table, "title"),
+        description=_words(table, "description"),
+        mode=table.one_of("mode", ("necessary", "objectable", "consent")),
+        cookies=tuple(_cookie(below) for below in table.tables("cookies")),
+        third_parties=table.texts("third_parties", r"[^\x00-\x1f]{1,100}", "names", ()),
+    )
+    table.done()
+    _check_mode(purpose, table, regime)
+    return purpose
+
+
+def _check_mode(purpose: Purpose, table: Table, regime: Regime) -> None:
+    """The UK statistics exemption (PECR Schedule A1 paragraph 5) is narrow; so is strict necessity (paragraph 4)."""
+    if purpose.key == NECESSARY and purpose.mode != "necessary":
+        table.refuse("mode", f"is {purpose.mode!r}; the purpose {NECESSARY!r} has the mode 'necessary'")
+    if purpose.key == STATISTICS and purpose.mode == "necessary":
+        table.refuse("mode", "statistics are never strictly necessary; use 'consent' or, in the UK, 'objectable'")
+    if purpose.mode != "objectable":
+        return
+    if regime == "eu":
+        table.refuse("mode", "'objectable' is a UK exemption and this site's regime is 'eu'; use 'consent'")
+    if purpose.key != STATISTICS:
+        table.refuse("mode", f"'objectable' is for the purpose {STATISTICS!r} only; use 'consent'")
+    if purpose.third_parties:
+        table.refuse("third_parties", "an 'objectable' purpose shares with nobody; remove them or use mode 'consent'")
+
+
+def _cookie(table: Table) -> DeclaredCookie:
+    cookie = DeclaredCookie(
+        name=table.match("name", r"[!-~]{1,64}", "a cookie's name, which may end in *"),
+        description=_words(table, "description"),
+        kind=table.one_of("kind", ("cookie", "localStorage", "sessionStorage", "indexedDB"), "cookie"),
+        days=table.number("days", 0, 4000, None),
+    )
+    table.done()
+    return cookie
+
+
+def _words(table: Table, key: str) -> Words:
+    """Text in one language, or a table of language tag -> text."""
+    value = table.take(key, (str, dict), 'text, or a table such as { en = "Statistics", cy = "Ystadegau" }')
+    if isinstance(value, str):
+        return table.line(key, longest=600)
+    below = table.table(key)
+    if not value:
+        table.refuse(key, "names no language")
+    for tag in value:
+        if not re.fullmatch(_TAG, tag):
+            table.refuse(key, f"{tag!r} is not a language tag such as en or cy")
+    return {tag: below.line(tag, longest=600) for tag in value}
+
+
+def _funnels(table: Table) -> dict[str, tuple[str, ...]]:
+    funnels = {}
+    for key in table.content:
+        if not re.fullmatch(_KEY, key):
+            table.refuse(key, "a funnel's key has at most 24 lower-case letters, digits and hyphens")
+        funnels[key] = table.texts(key, _PATH, "paths such as /basket")
+        if not 2 <= len(funnels[key]) <= MOST_STEPS:
+            table.refuse(key, f"has {len(funnels[key])} steps; it must have from 2 to {MOST_STEPS}")
+    return funnels
+
+
+def _networks(table: Table) -> tuple[str, ...]:
+    networks = table.texts("excluded_networks", r"\S{2,50}", "networks such as 192.0.2.0/24", ())
+    for network in networks:
         try:
-            content = (self._path.parent / name).read_bytes()
-            text = content.decode("utf-8")
-        except (OSError, UnicodeDecodeError):
-            self._fail((*at, "notice"), f"{name!r} cannot be read as text", "put the notice there, in UTF-8")
-        return Notice(text, hashlib.sha256(content).hexdigest(), effective)
-
-    def _purposes(self, table: dict[str, Any], at: Place, regime: str) -> tuple[Purpose, ...]:
-        rows = table.get("purposes")
-        if not isinstance(rows, list) or not rows:
-            self._fail((*at, "purposes"), "no purposes", "add [[sites.<key>.purposes]], at least `necessary`")
-        purposes = tuple(self._purpose(row, (*at, "purposes", str(n)), regime) for n, row in enumerate(rows))
-        keys = [purpose.key for purpose in purposes]
-        if len(set(keys)) != len(keys):
-            self._fail((*at, "purposes"), "two purposes have the same key", "rename one")
-        if not any(p.mode == "necessary" for p in purposes) or not any(p.mode != "necessary" for p in purposes):
-            self._fail((*at, "purposes"), "needs a necessary and an optional purpose", "add the missing one")
-        return purposes
-
-    def _purpose(self, row: Any, at: Place, regime: str) -> Purpose:
-        self._only(row, at, {"key", "mode", "title", "about", "cookies", "third_parties"})
-        key = self._text(row, at, "key")
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", key):
-            self._fail((*at, "key"), f"purpose key {key!r}", "use 1 to 32 of a-z, 0-9, - and _")
-        mode = self._choice(row, at, "mode", MODES, "consent")
-        third_parties = self._texts(row, at, "third_parties", ())
-        if mode == "objectable":
-            self._objectable(key, third_parties, regime, at)
-        cookies = tuple(self._cookie(c, (*at, "cookies", str(n))) for n, c in enumerate(row.get("cookies", [])))
-        return Purpose(key, mode, self._words(row, at, "title"), self._words(row, at, "about"), cookies, third_parties)
-
-    def _objectable(self, key: str, third_parties: tuple[str, ...], regime: str, at: Place) -> None:
-        """The statistics exemption of PECR Schedule A1 paragraph 5 (Data (Use and Access) Act 2025) and its limits."""
-        if key != STATISTICS:
-            self._fail((*at, "mode"), f"{key} cannot be objectable", "only `statistics` may; use mode = 'consent'")
-        if third_parties:
-            self._fail((*at, "mode"), "objectable statistics go to third parties", "remove them or use 'consent'")
-        if regime != "uk":
-            self._fail((*at, "mode"), f"objectable is not lawful under regime {regime!r}", "use mode = 'consent'")
-
-    def _cookie(self, row: Any, at: Place) -> DeclaredCookie:
-        self._only(row, at, {"name", "provider", "duration", "kind", "about"})
-        return DeclaredCookie(
-            self._text(row, at, "name"),
-            self._text(row, at, "provider"),
-            self._text(row, at, "duration"),
-            self._text(row, at, "kind", "cookie"),
-            self._words(row, at, "about"),
-        )
-
-    def _words(self, table: dict[str, Any], at: Place, key: str) -> Words:
-        value = table.get(key)
-        words = {"en": value} if isinstance(value, str) else value
-        if not isinstance(words, dict) or not words or not all(isinstance(w, str) and w for w in words.values()):
-            self._fail((*at, key), "must be text, or a table of texts by language", f'write {key} = "…"')
-        return MappingProxyType(words)
-
-    def _text(self, table: dict[str, Any], at: Place, key: str, default: str | None = None) -> str:
-        value = table.get(key, default)
-        if not isinstance(value, str) or (default is None and not value):
-            self._fail((*at, key), f"{key} must be text", f'write {key} = "…"')
-        return value
-
-    def _texts(
-        self, table: dict[str, Any], at: Place, key: str, default: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        value = table.get(key, default)
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value) or value == []:
-            if value == [] and default is not None:
-                return ()
-            self._fail((*at, key), f"{key} must be a list of texts", f'write {key} = ["…"]')
-        return tuple(value)
-
-    def _choice(self, table: dict[str, Any], at: Place, key: str, allowed: tuple[str, ...], default: str) -> str:
-        value = table.get(key, default)
-        if value not in allowed:
-            self._fail((*at, key), f"{key} is {value!r}", f"use one of {', '.join(allowed)}")
-        return str(value)
-
-    def _network(self, at: Place, network: str) -> None:
-        try:
-            ip_network(network)
+            ipaddress.ip_network(network)
         except ValueError:
-            self._fail(at, f"{network!r} is not a network", "write it as 192.0.2.0/24")
-
-    def _only(self, table: Any, at: Place, allowed: set[str]) -> None:
-        if not isinstance(table, dict):
-            self._fail(at, "must be a table", "see docs/settings.md")
-        for key in table:
-            if key not in allowed:
-                self._fail((*at, key), f"unknown key {key!r}", f"known here: {', '.join(sorted(allowed))}")
-
-    def _fail(self, at: Place, what: str, remedy: str) -> NoReturn:
-        raise SitesError(f"{self._path}:{self._line(at)}: {'.'.join(at)}: {what}", remedy=remedy)
-
-    def _line(self, at: Place) -> int:
-        """The line of the innermost part of `at` that stands in the file."""
-        return next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)
+            table.refuse("excluded_networks", f"holds {network!r}; a network looks like 192.0.2.0/24 or 2001:db8::/32")
+    return networks
 
 
-def _key_lines(text: str) -> dict[Place, int]:
-    """Line numbers of tables and keys, by their path; tables of a list carry their position."""
-    lines: dict[Place, int] = {}
-    table: Place = ()
-    seen: dict[Place, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*(\[\[?)\s*([\w.\"-]+)\s*\]\]?", line):
-            table = _numbered(tuple(header[2].replace('"', "").split(".")), header[1] == "[[", seen)
-            lines.setdefault(table, number)
-        elif key := re.match(r"\s*([\w-]+)(?:\.[\w-]+)?\s*=", line):
-            lines.setdefault((*table, key[1]), number)
-    return lines
-
-
-def _numbered(path: Place, appends: bool, seen: dict[Place, int]) -> Place:
-    """A header's path with the position of each list it goes through."""
-    done: Place = ()
-    for depth, part in enumerate(path, start=1):
-        done = (*done, part)
-        last = depth == len(path)
-        if last and appends:
-            seen[done] = seen.get(done, -1) + 1
-        if done in seen:
-            done = (*done, str(seen[done]))
-    return done
+def _protection(table: Table) -> Protection:
+    """Ranges are checked by Protection itself."""
+    number = (int, float)
+    usual = Protection()
+    policy = table.one_of("policy", ("dp", "threshold"), usual.policy)
+    epsilon = table.take("epsilon", number, "a number such as 2", usual.epsilon)
+    delta = table.take("delta", number, "a number such as 1e-6", usual.delta)
+    k = table.take("k", int, "a whole number such as 10", usual.k)
+    table.done()
+    try:
+        return Protection(policy, epsilon, delta, k)
+    except ValueError as error:
+        return table.refuse("", str(error))

@@ -65,7 +65,7 @@ class Spool:
     _waiting: dict[str, _Waiting]
 
     def __init__(
-        self, directory: Path, *, clock: Callable[[], datetime], mix_beacons: int = 64, mix_seconds: int = 300
+        self, directory: Path, *, clock: Callable[[], datetime], mix_beacons: int = 64, mix_seconds: float = 300
     ) -> None:
         self._directory = directory
         self._clock = clock

@@ -164,6 +164,14 @@ def test_an_unknown_field_is_refused_by_name(name: str) -> None:
     assert refusal.value.field in (name, "(unreadable)")
 
 
+def test_the_largest_allowed_values_are_accepted() -> None:
+    beacon = parse(
+        body(n=100_000, p=0, v=100_000, path="/" + "x" * 511, permit="x" * 512, key="x" * 512, referrer="x" * 128)
+    )
+    assert (beacon.n, len(beacon.path), len(beacon.permit)) == (100_000, 512, 512)
+    assert parse(body().ljust(facts.MAX_BYTES)) == parse(body())
+
+
 CANARY = "jane.doe@post.example"
 
 

@@ -1,0 +1,233 @@
+"""The default engine: DuckDB in memory. It has no temporary folder, so no raw row can reach a disk."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from functools import cache, partial
+from importlib.resources import files as package_files
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import IO, Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from anonymiser import agents, bounds, sources, weblogs
+from anonymiser.engines import Counts, LogCounts, Rejected
+from anonymiser.errors import InputError
+from anonymiser.facts import Fact
+from anonymiser.settings import SiteRules
+from anonymiser.weblogs.lines import MAX_LINE
+from anonymiser.weblogs.targets import Target, read_target
+
+IDLE_MINUTES: Final = 30
+REJECTED_SHOWN: Final = 20
+LIMITS: Final = {
+    "views": bounds.VIEWS_PER_DAY,
+    "visits": bounds.VISITS_PER_DAY,
+    "pages": bounds.PAGES_PER_DAY,
+    "exits": bounds.EXIT_VIEWS,
+    "events": bounds.EVENTS_PER_DAY,
+}
+TARGET_COLUMNS: Final = tuple(field.name for field in fields(Target))
+
+
+@cache
+def statement(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
+    return package_files("anonymiser").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+class DuckDBEngine:
+    """Counts in an in-memory DuckDB of its own for each call; `memory` such as "2GB" is its limit."""
+
+    def __init__(self, memory: str = "2GB") -> None:
+        self._memory = memory
+
+    def sum_facts(self, facts: Iterable[Fact]) -> Counts:
+        """Add facts up; cells that come to zero are left out."""
+        columns = list(zip(*facts, strict=True)) or [()] * len(Fact._fields)
+        types = dict.fromkeys(Fact._fields, pa.string()) | {"delta": pa.int64()}
+        arrays = [pa.array(column, types[name]) for name, column in zip(Fact._fields, columns, strict=True)]
+        with self._connection() as connection:
+            connection.register("facts", pa.table(arrays, names=list(Fact._fields)))
+            return _counts(connection.execute(statement("sum_facts")))
+
+    def count_logs(
+        self,
+        files: Sequence[Path],
+        rules: SiteRules,
+        *,
+        format: str = "auto",  # noqa: A002 - the option's own name
+        progress: Callable[[int, int], None] | None = None,
+    ) -> LogCounts:
+        """Read, clean, sessionise and count log files of one site."""
+        weblogs.check_files(files)
+        formats = [_format(path, format) for path in files]
+        with self._connection() as connection:
+            digests = _read(connection, files, formats, progress)
+            _dictionaries(connection, rules)
+            _derive(connection, rules)
+            return _result(connection, files, digests)
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(
+            ":memory:",
+            config={"memory_limit": self._memory, "temp_directory": "", "autoinstall_known_extensions": "false"},
+        )
+
+
+def _format(path: Path, asked: str) -> str:
+    if asked == "auto":
+        return weblogs.detect(path)
+    if asked not in weblogs.FORMATS:
+        raise InputError(f"unknown format {asked!r}; known are auto, {', '.join(weblogs.FORMATS)}")
+    return asked
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    formats: Sequence[str],
+    progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    """Fill `requests` with every line of every file; returns each file's SHA-256."""
+    total, done = sum(path.stat().st_size for path in files), 0
+    connection.execute(
+        "CREATE TABLE requests (file INTEGER, line BIGINT, ts TIMESTAMP, ip VARCHAR, agent VARCHAR, method VARCHAR, "
+        "target VARCHAR, referrer VARCHAR, status SMALLINT, problem VARCHAR, blank BOOLEAN, directive BOOLEAN, "
+        "has_agent BOOLEAN)"
+    )
+    digests = []
+    for number, (path, name) in enumerate(zip(files, formats, strict=True)):
+        text, raw = weblogs.opened(path)
+        with raw, text:
+            source = _Watched(text, raw, partial(_report, progress, done, total))
+            _insert(connection, number, name, source)
+        digests.append(source.digest.hexdigest())
+        done += path.stat().st_size
+    return digests
+
+
+def _report(progress: Callable[[int, int], None] | None, done: int, total: int, at: int) -> None:
+    if progress:
+        progress(done + at, total)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, number: int, name: str, source: IO[bytes] | Any) -> None:
+    batches = weblogs.batches(name, weblogs.blocks(source))
+    first = next(batches, None)
+    if first is None:
+        return
+    reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+    connection.register("lines", reader)
+    select = statement(weblogs.FORMATS[name].SQL)
+    connection.execute(f"INSERT INTO requests SELECT {number}, * FROM ({select})", {"max_line": MAX_LINE})  # noqa: S608
+    connection.unregister("lines")
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+class _Watched:
+    """A file that tells how far it is, and remembers the digest of what was read."""
+
+    def __init__(self, text: IO[bytes], raw: IO[bytes], report: Callable[[int], None]) -> None:
+        self._text, self._raw, self._report = text, raw, report
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        data = self._text.read(size)
+        self.digest.update(data)
+        self._report(self._raw.tell())
+        return data
+
+
+def _dictionaries(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
+    """Python looks at each distinct text once; SQL joins the answers back."""
+    _dictionary(connection, "targets", TARGET_COLUMNS, map(read_target, _distinct(connection, "target")))
+    found = ((text, *_agent(text)) for text in _distinct(connection, "agent"))
+    _dictionary(connection, "agents", ("agent", "browser", "system", "device", "bot"), found)
+    hosts = {text: sources.referrer_host(text) for text in _distinct(connection, "referrer")}
+    spam = ((text, bool(sources.SPAM.search(host))) for text, host in hosts.items())
+    _dictionary(connection, "referrers", ("referrer", "spam"), spam)
+    networks = [ip_network(network) for network in rules.excluded_networks]
+    excluded = ((ip,) for ip in _distinct(connection, "ip") if networks and _within(ip, networks))
+    _dictionary(connection, "excluded", ("ip",), excluded)
+    tagged = connection.execute(
+        "SELECT DISTINCT referrer, utm_source, utm_medium FROM requests JOIN targets USING (target)"
+    ).fetchall()
+    classified = ((*row, *_source(hosts[row[0]], row[1], row[2], rules.own_hosts)) for row in tagged)
+    columns = ("referrer", "utm_source", "utm_medium", "source", "channel")
+    _dictionary(connection, "sources", columns, classified)
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
+    return [row[0] for row in connection.execute(f"SELECT DISTINCT {column} FROM requests").fetchall()]  # noqa: S608
+
+
+def _dictionary(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    types = [pa.bool_() if name == "spam" else pa.string() for name in columns]
+    arrays = [pa.array(column, kind) for column, kind in zip(values, types, strict=True)]
+    connection.register("incoming", pa.table(arrays, names=list(columns)))
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608
+    connection.unregister("incoming")
+
+
+def _agent(text: str) -> tuple[str, str, str, str]:
+    agent = agents.identify(text)
+    return agent.browser, agent.system, agent.device, agent.bot
+
+
+def _source(host: str, utm_source: str, utm_medium: str, own_hosts: frozenset[str]) -> tuple[str, str]:
+    source = sources.classify(host, utm_source, utm_medium, own_hosts)
+    return source.name, source.channel
+
+
+def _within(ip: str, networks: Sequence[Any]) -> bool:
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+def _derive(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
+    """Verdicts, events, visits and first-of-their-kind events, each from the one before."""
+    values = {"zone": rules.timezone, "idle_minutes": IDLE_MINUTES}
+    for name in ("verdicts", "events", "visits", "firsts"):
+        text = statement(name)
+        connection.execute(f"CREATE TEMP TABLE {name} AS {text}", _used(text, values))
+
+
+def _used(text: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters a statement names; DuckDB refuses others."""
+    return {name: value for name, value in values.items() if re.search(rf"\${name}\b", text)}
+
+
+def _result(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], digests: Sequence[str]) -> LogCounts:
+    tally: dict[str, int] = dict(connection.execute(statement("tally")).fetchall())
+    counted, rejected = tally.pop("", 0), tally.pop("rejected", 0)
+    shown = connection.execute(statement("rejected"), {"most": REJECTED_SHOWN}).fetchall()
+    return LogCounts(
+        counts=_counts(connection.execute(statement("counts"), LIMITS)),
+        read=counted + rejected + sum(tally.values()),
+        counted=counted,
+        dropped=dict(sorted(tally.items())),
+        rejected=tuple(Rejected(files[file].name, line, reason) for file, line, reason in shown),
+        rejected_total=rejected,
+        digest=hashlib.sha256("".join(sorted(digests)).encode()).hexdigest(),
+    )
+
+
+def _counts(result: duckdb.DuckDBPyConnection) -> Counts:
+    return {(day, statistic, key1, key2): int(n) for day, statistic, key1, key2, n in result.fetchall() if n}

@@ -1,0 +1,13 @@
+"""The ledger: an append-only record of decisions and removals, and the archive of every notice.
+
+Nothing else in the house touches its tables. Each entry keeps the hash of its record: SHA-256(tag ‖ nonce ‖ canonical
+JSON), the value that the signed tree of a later version logs.
+"""
+
+from __future__ import annotations
+
+from consent_app.ledger.records import BASES, ConsentRecord, RecordedDecision, RemovalRecord
+from consent_app.ledger.store import Entry, Ledger
+from consent_app.ledger.verification import Check
+
+__all__ = ["BASES", "Check", "ConsentRecord", "Entry", "Ledger", "RecordedDecision", "RemovalRecord"]

@@ -1,0 +1,191 @@
+"""The two kinds of record, as values that refuse what the published schema does not allow.
+
+`record.schema.json` (JSON Schema 2020-12) says the same for others; a test holds both to each other. There is no field
+for an address, a user agent, a URL, an account or free text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any, ClassVar, Final, Self
+
+import rfc8785
+
+from consent_app.errors import LedgerError
+
+METHODS: Final = ("banner-accept-all", "banner-reject-all", "preferences", "no-js-form", "gpc", "api")
+EVENTS: Final = ("given", "refused", "withdrawn", "changed", "objected", "erased")
+BASES: Final = {
+    ("uk", "consent"): "PECR Schedule A1 paragraph 2",
+    ("uk", "necessary"): "PECR Schedule A1 paragraph 4",
+    ("uk", "objectable"): "PECR Schedule A1 paragraph 5",
+    ("eu", "consent"): "Directive 2002/58/EC Article 5(3), consent",
+    ("eu", "necessary"): "Directive 2002/58/EC Article 5(3), strictly necessary",
+}
+_KEY: Final = r"[a-z][a-z0-9-]{0,23}"
+_HASH: Final = r"[0-9a-f]{64}"
+_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_SECOND: Final = rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """Whether one purpose is allowed, and on which legal basis it stands."""
+
+    allowed: bool
+    basis: str
+
+    def __post_init__(self) -> None:
+        _refuse_unless(type(self.allowed) is bool, "allowed")
+        _refuse_unless(self.basis in BASES.values(), "basis")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """One decision, change, objection or withdrawal. Raises LedgerError naming the field that does not fit.
+
+    `id` and a time to the second belong together: a refusal has no id and only its day. `notice` is the SHA-256 of the
+    notice's text, `bundle` that of the banner's files, `valid_until` the last UTC day.
+    """
+
+    KIND: ClassVar[str] = "consent"
+    SCHEMA: ClassVar[str] = "urn:consent-app:consent-record:1"
+
+    site: str
+    controller: str
+    notice: str
+    notice_effective: str
+    bundle: str
+    language: str
+    method: str
+    event: str
+    decisions: Mapping[str, RecordedDecision]
+    time: str
+    valid_until: str
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        _match(self, "site", _KEY)
+        _match(self, "controller", r"[^\x00-\x1f\x7f]{1,300}")
+        _match(self, "notice", _HASH)
+        _match(self, "notice_effective", _DAY)
+        _match(self, "bundle", _HASH)
+        _match(self, "language", r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+        _refuse_unless(self.method in METHODS, "method")
+        _refuse_unless(self.event in EVENTS, "event")
+        _refuse_unless(0 < len(self.decisions) <= 8, "decisions")
+        _refuse_unless(all(re.fullmatch(_KEY, purpose) for purpose in self.decisions), "decisions")
+        _match(self, "id", r"|[0-9a-f]{32}")
+        _match(self, "time", _SECOND if self.id else _DAY)
+        _match(self, "valid_until", _DAY)
+        _on_calendar(self, "notice_effective", "time", "valid_until")
+
+    @property
+    def subject(self) -> str | None:
+        """What `history` finds it by."""
+        return self.id or None
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON, as the published schema describes it; without `id` where there is none."""
+        document = {"schema": self.SCHEMA} | {name: getattr(self, name) for name in _names(self)}
+        document["decisions"] = {
+            purpose: {"allowed": decision.allowed, "basis": decision.basis}
+            for purpose, decision in self.decisions.items()
+        }
+        if not self.id:
+            del document["id"]
+        return document
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError where the published schema would refuse it."""
+        values = _values(cls, document)
+        _refuse_unless(values.get("id") != "", "id")
+        values["decisions"] = _read_decisions(values["decisions"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalRecord:
+    """A spool segment was counted and removed. `segment` is its random name; how much was in it stays unsaid."""
+
+    KIND: ClassVar[str] = "removal"
+    SCHEMA: ClassVar[str] = "urn:consent-app:removal-record:1"
+
+    segment: str
+    hour: str
+    time: str
+
+    def __post_init__(self) -> None:
+        _match(self, "segment", r"[A-Za-z0-9_-]{1,80}")
+        _match(self, "hour", rf"{_DAY}T[0-9]{{2}}Z")
+        _match(self, "time", _SECOND)
+
+    @property
+    def subject(self) -> str:
+        """What `history` finds it by."""
+        return self.segment
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"schema": self.SCHEMA} | {name: getattr(self, name) for name in _names(self)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        return cls(**_values(cls, document))
+
+
+Record = ConsentRecord | RemovalRecord
+KINDS: Final[dict[str, type[ConsentRecord | RemovalRecord]]] = {
+    kind.KIND: kind for kind in (ConsentRecord, RemovalRecord)
+}
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Canonical JSON (RFC 8785)."""
+    return rfc8785.dumps(dict(document))
+
+
+def _names(record: Record | type[Record]) -> list[str]:
+    return [declared.name for declared in fields(record)]
+
+
+def _values(cls: type[Record], document: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(document)
+    _refuse_unless(values.pop("schema", None) == cls.SCHEMA, "schema")
+    names = set(_names(cls))
+    for name in values.keys() - names:
+        raise LedgerError(f"a {cls.KIND} record has no field {name!r}")
+    for name in names - values.keys() - {"id"}:
+        raise LedgerError(f"a {cls.KIND} record needs the field {name!r}")
+    return values
+
+
+def _read_decisions(document: Any) -> dict[str, RecordedDecision]:
+    _refuse_unless(isinstance(document, dict), "decisions")
+    for decision in document.values():
+        _refuse_unless(isinstance(decision, dict) and decision.keys() == {"allowed", "basis"}, "decisions")
+    return {purpose: RecordedDecision(**decision) for purpose, decision in document.items()}
+
+
+def _match(record: Record, name: str, pattern: str) -> None:
+    value = getattr(record, name)
+    _refuse_unless(isinstance(value, str) and re.fullmatch(pattern, value) is not None, name)
+
+
+def _on_calendar(record: ConsentRecord, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        try:
+            datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ") if "T" in value else date.fromisoformat(value)  # noqa: DTZ007
+        except ValueError as error:
+            raise LedgerError(f"a record's {name} is not a moment of the calendar") from error
+
+
+def _refuse_unless(fits: bool, name: str) -> None:
+    if not fits:
+        raise LedgerError(f"a record's {name} is not what the schema allows")

@@ -1,0 +1,215 @@
+"""The ledger on a real SQLite file: what it takes, what it refuses, and that each check can fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consent_app.errors import LedgerError, UnavailableError
+from consent_app.ledger import ConsentRecord, Ledger, RecordedDecision, RemovalRecord
+from consent_app.ledger.records import canonical
+from consent_app.ledger.store import TAG
+
+SCHEMA = Path(__file__).parents[2] / "consent_app" / "ledger" / "record.schema.json"
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+TEXT = "What we store, and why.\n"
+SHA = hashlib.sha256(TEXT.encode()).hexdigest()
+GIVEN = ConsentRecord(
+    site="kent",
+    controller="Kent Office Solutions",
+    notice=SHA,
+    notice_effective="2026-11-01",
+    bundle="0" * 64,
+    language="en",
+    method="preferences",
+    event="given",
+    decisions={"statistics": RecordedDecision(True, "PECR Schedule A1 paragraph 2")},
+    time="2026-11-23T09:30:12Z",
+    valid_until="2027-05-22",
+    id="5f" * 16,
+)
+REFUSED = replace(
+    GIVEN,
+    id="",
+    time="2026-11-23",
+    event="refused",
+    decisions={"statistics": RecordedDecision(False, "PECR Schedule A1 paragraph 2")},
+)
+REMOVED = RemovalRecord("2026-11-23T08Z-k3v9", "2026-11-23T08Z", "2026-11-23T09:05:00Z")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.db") as opened:
+        opened.archive_notice(TEXT, "2026-11-01")
+        yield opened
+
+
+def verdicts(ledger: Ledger) -> dict[str, bool]:
+    return {check.name: check.ok for check in ledger.verify()}
+
+
+def test_records_fit_the_published_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
+    for record in (GIVEN, REFUSED, replace(GIVEN, event="withdrawn")):
+        VALIDATOR.validate(record.document())
+        assert ConsentRecord.read(record.document()) == record
+    assert "id" not in REFUSED.document()
+    assert RemovalRecord.read(REMOVED.document()) == REMOVED
+
+
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "x", "2026-11-23", "A@b.example", [], {}, "e" * 64])
+)
+
+
+@given(st.sampled_from([GIVEN, REFUSED]), st.sampled_from([*GIVEN.document(), "ip", "user_agent"]), JUNK)
+def test_what_the_schema_refuses_the_record_refuses(record: ConsentRecord, field: str, junk: Any) -> None:
+    document = record.document() | {field: junk}
+    try:
+        ConsentRecord.read(document)
+    except LedgerError:
+        assert not VALIDATOR.is_valid(document)
+    else:
+        assert VALIDATOR.is_valid(document)
+
+
+def test_entries_are_dense_and_hash_their_canonical_record(ledger: Ledger, tmp_path: Path) -> None:
+    entries = [ledger.append(record) for record in (GIVEN, REFUSED, REMOVED, replace(GIVEN, id="6a" * 16))]
+    assert [entry.seq for entry in entries] == [0, 1, 2, 3]
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        for seq, leaf, nonce, record in raw.execute("SELECT seq, leaf, nonce, record FROM entry JOIN body USING (seq)"):
+            assert (len(nonce), record) == (32, canonical(entries[seq].record))
+            assert hashlib.sha256(TAG + nonce + record).digest() == leaf == entries[seq].leaf
+    assert list(ledger.entries()) == entries
+    assert all(verdicts(ledger).values())
+
+
+def test_history_follows_one_id(ledger: Ledger) -> None:
+    later = replace(GIVEN, event="withdrawn", time="2026-11-24T10:00:00Z")
+    ledger.append(GIVEN)
+    ledger.append(replace(GIVEN, id="77" * 16))
+    ledger.append(later)
+    assert [entry.record["event"] for entry in ledger.history(GIVEN.id)] == ["given", "withdrawn"]
+    assert ledger.history("00" * 16) == []
+
+
+def test_the_same_record_twice_is_one_entry(ledger: Ledger) -> None:
+    assert ledger.append(GIVEN) == ledger.append(GIVEN)
+    first = ledger.append(REMOVED)
+    assert ledger.append(replace(REMOVED, time="2026-11-23T09:06:00Z")) == first
+    assert ledger.removed() == {REMOVED.segment}
+    assert ledger.append(REFUSED).seq + 1 == ledger.append(REFUSED).seq
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = 1", "DELETE FROM {}"])
+@pytest.mark.parametrize(("table", "column"), [("entry", "kind"), ("body", "nonce"), ("notice", "text")])
+def test_the_database_refuses_changes(ledger: Ledger, tmp_path: Path, statement: str, table: str, column: str) -> None:
+    ledger.append(GIVEN)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw, pytest.raises(sqlite3.IntegrityError, match="append"):
+        raw.execute(statement.format(table, column))
+
+
+def test_notices_stay_readable(ledger: Ledger) -> None:
+    assert ledger.archive_notice(TEXT, "2026-11-01") == SHA
+    assert ledger.notice(SHA) == TEXT
+    assert ledger.notice("0" * 64) is None
+    assert ledger.notices() == [("2026-11-01", SHA)]
+
+
+def drop_triggers(raw: sqlite3.Connection) -> None:
+    for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        raw.execute(f"DROP TRIGGER {name}")
+
+
+TAMPERING: dict[str, tuple[str, ...]] = {
+    "ledger guard": ("DROP TRIGGER body_keeps_on_delete",),
+    "ledger sequence": ("DELETE FROM body WHERE seq = 1", "DELETE FROM entry WHERE seq = 1"),
+    "ledger entries": ("UPDATE body SET nonce = zeroblob(32) WHERE seq = 0",),
+    "ledger schema": ("UPDATE body SET subject = 'x' WHERE seq = 0",),
+    "notice texts": ("UPDATE notice SET text = text || '!'",),
+    "notice archive": ("DELETE FROM notice",),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_each_check_fails_when_its_fact_is_broken(ledger: Ledger, tmp_path: Path, name: str) -> None:
+    for record in (GIVEN, REFUSED, REMOVED):
+        ledger.append(record)
+    assert verdicts(ledger)[name]
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        if name != "ledger guard":
+            drop_triggers(raw)
+        for statement in TAMPERING[name]:
+            raw.execute(statement)
+        raw.commit()
+    assert not verdicts(ledger)[name]
+
+
+def test_a_record_of_another_shape_is_found(ledger: Ledger, tmp_path: Path) -> None:
+    """Even where the hash is right, because whoever wrote it knew how."""
+    nonce, record = b"n" * 32, b'{"email":"a@b.example"}'
+    leaf = hashlib.sha256(TAG + nonce + record).digest()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        raw.execute("INSERT INTO entry VALUES (0, 'consent', ?)", [leaf])
+        raw.execute("INSERT INTO body VALUES (0, NULL, ?, ?)", [nonce, record])
+        raw.commit()
+    found = verdicts(ledger)
+    assert (found["ledger entries"], found["ledger schema"]) == (True, False)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    file.write_bytes(b"not a database, but long enough to look like one" * 100)
+    with pytest.raises(LedgerError, match=r"ledger\.db cannot be opened"):
+        Ledger(file)
+
+
+def append_some(file: str, number: int) -> None:
+    with Ledger(Path(file)) as ledger:
+        for place in range(25):
+            ledger.append(replace(GIVEN, id=f"{number:016x}{place:016x}"))
+
+
+def test_many_processes_append_without_a_gap(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=append_some, args=(str(file), number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    with Ledger(file) as ledger:
+        assert [entry.seq for entry in ledger.entries()] == list(range(100))
+
+
+def test_a_full_disk_is_said_and_loses_nothing(ledger: Ledger) -> None:
+    ledger.append(GIVEN)
+    with ledger._writing.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        connection.commit()
+    with pytest.raises(UnavailableError, match="full"):
+        for number in range(200):
+            ledger.append(replace(GIVEN, id=f"{number:032x}"))
+    assert all(verdicts(ledger).values())
+
+
+def test_only_the_owner_reads_the_file(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append(GIVEN)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}

@@ -153,7 +153,10 @@ _PLAIN: Final = (
         "phone", "phone", r"(?<![\d+])(?:\+|00)[ +._-]?\(?[1-9](?:[ +().\-_]{0,3}\d){7,14}(?!\d)", is_phone, digits=8
     ),
     _rule("phone", "phone", _ALONE + r"\(?0[1-9](?:[ +().\-_]{0,3}\d){7,10}(?!\d)", is_phone, digits=9),
-    _rule("phone", "phone", _ALONE + r"\(?[2-9]\d{2}\)?[ +.\-_]{1,2}\d{3}[ +.\-_]\d{4}(?!\d)", digits=10),
+    _rule("phone", "phone", _ALONE + r"\(?[1-9]\d{2}\)?[ +.\-_]{1,2}\d{3}[ +.\-_]\d{4}(?!\d)", digits=10),
+    _rule("coordinates", "place", r"(?<![\d.])-?\d{1,3}\.\d{3,}[,; +]{1,2}-?\d{1,3}\.\d{3,}", sign=".", digits=8),
+    _rule("hardware", "id", _EDGE + r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}" + _END, length=17),
+    _rule("insurance", "id", _ALONE + r"\d{3}[ +.\-_]\d\d[ +.\-_]\d{4}(?!\d)", digits=9),
     _rule("postcode", "postcode", rf"{_EDGE}(?:{_AREAS})\d[a-z\d]?[ +._-]*\d[abd-hjlnp-uw-z]{{2}}{_END}", digits=2),
     _rule("insurance", "id", _EDGE + r"[a-z]{2}(?:[ +._-]?\d\d){3}[ +._-]?[a-d]" + _END, digits=6),
 )

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from html import unescape
 from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -63,6 +64,7 @@ _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\\]*", re.IGNORECASE)
 _CALLED_AS_QUERY: Final = re.compile(r"&(?:amp;)?[\w.\[\]-]+=")
+_PERCENT_U: Final = re.compile(r"%[uU]([0-9a-fA-F]{4})")
 _WEB_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _PLACEHOLDERS: Final = identifiers.PLACEHOLDERS | {MORE, URL}
 _FOLDED: Final = re.compile(rf"(?:{'|'.join(sorted(_PLACEHOLDERS))})(?![a-z])|\((?:unreadable|other|ip)\)")
@@ -146,8 +148,12 @@ def _decoded(raw: str) -> str:
 
 
 def _unquoted(raw: str) -> str:
+    """One layer of encoding off: percent signs, the `%u0040` of classic ASP, HTML's `&#64;`."""
+    if "&#" in raw:
+        raw = unescape(raw)
     if "%" not in raw:
         return raw
+    raw = _PERCENT_U.sub(lambda code: chr(int(code[1], 16)), raw)
     try:
         return unquote_to_bytes(raw).decode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymiser.agents import BROWSERS, DEVICES, SYSTEMS, Agent, identify
@@ -112,6 +112,7 @@ def test_robots_are_told_apart(text: str, reason: str) -> None:
     assert identify(text).bot == reason
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80) | st.sampled_from([*PEOPLE, *ROBOTS]).flatmap(lambda t: st.text().map(lambda s: t + s)))
 def test_only_closed_lists_come_out(text: str) -> None:
     agent = identify(text)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymiser import facts, scrub
@@ -325,6 +325,7 @@ BEACONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(BEACONS, st.integers(0, 23))
 def test_any_beacon_becomes_well_formed_facts(beacon: Beacon, hour: int) -> None:
     for fact in shred(beacon, AGENT, hour, OWN):
@@ -336,6 +337,7 @@ def test_any_beacon_becomes_well_formed_facts(beacon: Beacon, hour: int) -> None
         assert len(fact.key1) <= scrub.MAX_PATH
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*FIRST, "key", "step", "x"]),

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymiser import places
@@ -98,6 +98,7 @@ def test_the_language_list_is_that_of_iso_639_1() -> None:
     assert all(re.fullmatch(r"[a-z]{2}|unknown", language) for language in places.LANGUAGES)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_only_closed_lists_come_out(text: str) -> None:
     assert places.country(text) in places.COUNTRIES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymiser import scrub, sources
@@ -115,6 +115,7 @@ WORDS = st.sampled_from(["google", "cpc", "email", "jane@post.example", "www.", 
 TEXT = st.lists(WORDS | st.text(max_size=8), max_size=4).map("".join)
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT, TEXT)
 def test_whatever_comes_in_a_source_is_safe_and_stays_itself(referrer: str, utm_source: str, utm_medium: str) -> None:
     source = classify(referrer, utm_source, utm_medium, OWN)

@@ -16,8 +16,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from anonymiser.errors import SegmentError
 from anonymiser.facts import Fact
@@ -327,6 +330,26 @@ def test_a_flipped_bit_anywhere_is_noticed(whole: Segment) -> None:
         whole.path.write_bytes(altered)
         with pytest.raises(SegmentError, match="not counted"):
             read(whole)
+
+
+@settings(deadline=None)
+@given(place=st.integers(0, 10**6), removed=st.integers(0, 80), inserted=st.binary(max_size=80))
+def test_any_damage_is_read_refused_or_counted(place: int, removed: int, inserted: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        directory = Path(folder)
+        with Spool(directory, clock=Clock(), mix_beacons=2) as spool:
+            add(spool, range(4))
+        segment = only(directory)
+        content = segment.path.read_bytes()
+        place %= len(content) + 1
+        damaged = content[:place] + inserted + content[place + removed :]
+        segment.path.write_bytes(damaged)
+        try:
+            found = read(segment)
+        except SegmentError:
+            return
+        assert found.torn == int(damaged != content)
+        assert not Counter(found.facts) - Counter(fact for number in range(4) for fact in facts_of(number))
 
 
 def test_a_tail_of_zeros_is_a_torn_tail(whole: Segment) -> None:

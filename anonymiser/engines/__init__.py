@@ -1,4 +1,7 @@
-"""Where counting happens: one small protocol, one engine a file."""
+"""What every engine can do: sum facts, and count web-server logs, into the same exact counts.
+
+Counts are exact and private: they go to the holding store and from there, protected, to the published statistics.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
 
 Counts = dict[tuple[str, str, str, str], int]
-"""Bounded counts by (local day, statistic, key1, key2); cells that are zero are left out."""
+"""(local day, statistic, key1, key2) -> exact bounded count; cells that are zero are left out."""
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that could not be read: file name, line number from 1, and why. Never its text."""
+    """A line that is no line of its file's format. `reason` never repeats what stands in it."""
 
     file: str
     line: int
@@ -25,10 +31,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class LogCounts:
-    """What log files gave: read == counted + sum(dropped) + rejected_total lines. Exact, so it stays in the batch.
+    """What was found in log files: `read` lines == `counted` page views + `dropped` by reason + `rejected_total`.
 
-    `counted` lines are page views before bounding; `rejected` lists the first 20; `digest` is the SHA-256 of what was
-    read, whatever the order of the files.
+    `counts` are bounded as `anonymiser.bounds` says, `counted` is not. `dropped` names its reasons as
+    `anonymiser.weblogs.reasons` does. `rejected` holds the first 20, in order of file and line. `digest` is one
+    SHA-256 over all files' contents, whatever their order and names.
     """
 
     counts: Counts
@@ -39,19 +46,23 @@ class LogCounts:
     rejected_total: int
     digest: str
 
+    def __post_init__(self) -> None:
+        explained = self.counted + sum(self.dropped.values()) + self.rejected_total
+        if self.read != explained:
+            raise ValueError(f"{self.read} lines were read, but {explained} are accounted for")
+
 
 class Engine(Protocol):
-    """Sums facts, and turns log files into the same sums."""
+    """Something that counts. All engines give the same counts, cell for cell."""
 
     def sum_facts(self, facts: Iterable[Fact]) -> Counts:
-        """Add facts up."""
+        """Add up the facts of one site; ValueError when they are of several."""
 
     def count_logs(
-        self,
-        files: Sequence[Path],
-        rules: SiteRules,
-        *,
-        format: str = "auto",  # noqa: A002 - the option's own name
-        progress: Callable[[int, int], None] | None = None,
+        self, files: Sequence[Path], rules: SiteRules, *, format: str = "auto", progress: Progress | None = None
     ) -> LogCounts:
-        """Read, clean, sessionise and count log files. Raises InputError for what cannot be read at all."""
+        """Count the page views in `files` for one site.
+
+        `format` is "auto" (each file is looked at) or a name of `anonymiser.weblogs.FORMATS`. Raises InputError when
+        a file cannot be read, its format cannot be told, or a rule is wrong.
+        """

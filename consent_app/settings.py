@@ -7,7 +7,6 @@ docs/settings.md describes every setting; a test keeps the two together.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from consent_app.errors import SettingsError
+from consent_app.private_files import require_private
 
 PREFIX: Final = "CONSENT_"
 SHORTEST_KEY: Final = 32
@@ -120,8 +120,7 @@ def variable(name: str) -> str:
 
 def read_keys(file: Path) -> tuple[tuple[date, str], ...]:
     """The dated keys of a key file, oldest first. Raises SettingsError where others may read it or a line is broken."""
-    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-        raise SettingsError(f"{file} can be read by others; run: chmod 600 {file}")
+    require_private(file)
     keys = []
     for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
         made, _, key = line.strip().partition(" ")

@@ -1,0 +1,50 @@
+"""Files that only their owner may read: refused when others can, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from consent_app.errors import SettingsError
+
+
+def require_private(path: Path) -> None:
+    """Raise SettingsError when anybody but the owner may read or write `path` (a file or a folder)."""
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        mode = 700 if path.is_dir() else 600
+        raise SettingsError(f"{path} can be read by others; run: chmod {mode} {path}")
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder of mode 0700. Raises SettingsError when it is there with looser permissions."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_private(path)
+
+
+def replace_private(path: Path, content: str) -> None:
+    """Write `content` to a file of mode 0600: after a crash either the old or the new content is there."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is open already
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

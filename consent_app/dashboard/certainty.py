@@ -14,6 +14,7 @@ BOUND_NAMES: Final = {"views": "views", "pages": "different pages", "visits": "v
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Certainty:
     """`noisy` is false under the threshold policy, which adds no noise and proves nothing; `factor` is e^epsilon."""
 

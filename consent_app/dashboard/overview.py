@@ -75,14 +75,14 @@ class Waiting:
     after: str
 
 
-def local_day(now: datetime, timezone: str) -> date:
+def local_day(now: datetime, zone: ZoneInfo) -> date:
     """The day it is at the site."""
-    return now.astimezone(ZoneInfo(timezone)).date()
+    return now.astimezone(zone).date()
 
 
-def late(newest: date | None, now: datetime, timezone: str) -> str:
+def late(newest: date | None, now: datetime, zone: ZoneInfo) -> str:
     """What to say when yesterday's figures are overdue; "" while all is well or nothing was ever released."""
-    expected = (now.astimezone(ZoneInfo(timezone)) - GRACE).date() - DAY
+    expected = local_day(now - GRACE, zone) - DAY
     return "" if newest is None or newest >= expected else f"The newest day is {long(newest)}."
 
 
@@ -91,9 +91,9 @@ def waiting(today: date) -> Waiting:
     return Waiting(long(today + DAY), long(first_breakdown(today)), long(today + 2 * DAY))
 
 
-def summary(statistics: Statistics, key: str, name: str, timezone: str, now: datetime) -> Summary:
+def summary(statistics: Statistics, key: str, name: str, zone: ZoneInfo, now: datetime) -> Summary:
     """The site's line in the list of sites."""
-    newest, today = statistics.newest_day(key), local_day(now, timezone)
+    newest, today = statistics.newest_day(key), local_day(now, zone)
     if newest is None:
         return Summary(key, name, "", first=long(today + DAY))
     period = named("28d", today, None)
@@ -102,7 +102,7 @@ def summary(statistics: Statistics, key: str, name: str, timezone: str, now: dat
     values = (series.value(metric, period.end, period.end) for metric in ("views", "visitors"))
     views, visitors = (figures.count(value) if value else None for value in values)
     title = f"{name}: views per day, {period.label}"
-    return Summary(key, name, late(newest, now, timezone), "", charts.spark(title, points), views, visitors)
+    return Summary(key, name, late(newest, now, zone), "", charts.spark(title, points), views, visitors)
 
 
 def view(statistics: Statistics, site: str, period: Period, metric: str, today: date) -> View:

@@ -22,6 +22,7 @@ FUNNEL_STEPS_PER_DAY: Final = 6
 BUCKETS: Final = 8
 
 OTHER: Final = "(other)"
+ROUNDING: Final = 5  # counts under the threshold policy are multiples of this
 GAP_BUCKETS: Final = (*(str(days) for days in range(1, 32)), "32-60", "61-90", "91-180", "181-365", "more", "first")
 
 
@@ -105,3 +106,11 @@ STATISTICS: Final[dict[str, Statistic]] = {
 }
 
 TOTAL_WEIGHT: Final = sum(s.weight for s in STATISTICS.values())
+
+# What a web-server log can know: no gap between days, no place, language or screen, nothing a script reports.
+LOG_STATISTICS: Final = frozenset(
+    (
+        *("visitors", "views", "visits", "bounces", "hours", "pages", "entries", "exits", "sources", "campaigns"),
+        *("devices", "browsers", "downloads", "not_found"),
+    )
+)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 Policy = Literal["dp", "threshold"]
 Grain = Literal["day", "week", "month"]
+Source = Literal["beacons", "logs"]
 
 
 @dataclass(frozen=True, slots=True)

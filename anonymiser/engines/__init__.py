@@ -59,7 +59,12 @@ class Engine(Protocol):
         """Add up the facts of one site; ValueError when they are of several."""
 
     def count_logs(
-        self, files: Sequence[Path], rules: SiteRules, *, format: str = "auto", progress: Progress | None = None
+        self,
+        files: Sequence[Path],
+        rules: SiteRules,
+        *,
+        format: str = "auto",  # noqa: A002 - the option's own name
+        progress: Progress | None = None,
     ) -> LogCounts:
         """Count the page views in `files` for one site.
 

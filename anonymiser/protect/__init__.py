@@ -1,0 +1,112 @@
+"""Exact counts of closed periods -> cells that may be published: noise or threshold, once, on small numbers.
+
+Nothing behind this door sees an exact count, and nothing before it draws noise, so there is one privacy proof
+(docs/privacy.md) for every engine and every kind of input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import sqrt
+from typing import Final
+
+from anonymiser import catalogue
+from anonymiser.bounds import LOG_STATISTICS, OTHER, STATISTICS, Schedule, Statistic
+from anonymiser.catalogue import Key
+from anonymiser.protect import dp, threshold
+from anonymiser.settings import Protection, SiteRules, Source
+
+DELTA_FOR_THRESHOLDS: Final = 0.1
+
+Exact = Mapping[tuple[str, Key], int]
+"""(statistic, key) -> exact bounded count of one period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whole local days from `start` to `end`, both counted, and what was counted in them."""
+
+    start: date
+    end: date
+    counts: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class SafeCell:
+    """One cell as it is released; `sigma` is the standard deviation of its noise, 0 under `threshold`."""
+
+    statistic: Statistic
+    key: Key
+    value: int
+    sigma: float
+
+
+def statistics(source: Source) -> tuple[Statistic, ...]:
+    """What can be known from beacons, or from web-server logs. Which of the two a site uses is no secret."""
+    return tuple(s for s in STATISTICS.values() if source == "beacons" or s.name in LOG_STATISTICS)
+
+
+def sigmas(protection: Protection, source: Source) -> dict[str, float]:
+    """The noise of each statistic (standard deviation of a plain cell); 0 for all under `threshold`.
+
+    rho is split by weight over every statistic of the source: one browser-day meets each of them once.
+    """
+    known = statistics(source)
+    if protection.policy == "threshold":
+        return dict.fromkeys((s.name for s in known), 0.0)
+    rho = dp.rho(protection.epsilon, protection.delta * (1 - DELTA_FOR_THRESHOLDS))
+    whole = sum(s.weight for s in known)
+    return {s.name: s.l2 / sqrt(2 * rho * s.weight / whole) for s in known}
+
+
+def protect(rules: SiteRules, source: Source, schedule: Schedule, periods: Sequence[Period]) -> list[list[SafeCell]]:
+    """The safe cells of each period, in order. Noise is drawn anew at each call: call once, keep what it returned."""
+    noise = sigmas(rules.protection, source)
+    safe: list[list[SafeCell]] = [[] for _ in periods]
+    for statistic in statistics(source):
+        if statistic.schedule == schedule:
+            tables = [_table(statistic, period.counts) for period in periods]
+            declared = catalogue.declared(statistic, rules)
+            released = _release(statistic, tables, declared, rules.protection, source, noise[statistic.name])
+            for cells, found in zip(safe, released, strict=True):
+                cells += found
+    return safe
+
+
+def _table(statistic: Statistic, counts: Exact) -> dict[Key, int]:
+    return {key: count for (name, key), count in counts.items() if name == statistic.name}
+
+
+def _release(
+    statistic: Statistic,
+    tables: Sequence[Mapping[Key, int]],
+    declared: Sequence[Key],
+    protection: Protection,
+    source: Source,
+    sigma: float,
+) -> Iterator[list[SafeCell]]:
+    if protection.policy == "threshold":
+        for table in tables:
+            cells = threshold.release(table, declared, protection.k, open_ended=open_ended(statistic))
+            yield [SafeCell(statistic, key, value, 0.0) for key, value in cells]
+        return
+    plan = dp.Plan(statistic, sigma, _key_delta(protection, source), open_ended(statistic))
+    for noisy in dp.release(plan, tables, declared):
+        yield [SafeCell(statistic, key, value, width) for key, value, width in noisy]
+
+
+def open_ended(statistic: Statistic) -> bool:
+    """Whether visitors can bring keys that nobody declared; then there is a cell "(other)"."""
+    return bool(statistic.keys) and statistic.catalogue != "closed"
+
+
+def _key_delta(protection: Protection, source: Source) -> float:
+    """The chance allowed that one key which a single browser brought is published: a tenth of delta, shared by all the
+    keys a browser-day can bring."""
+    touched = sum(s.keys_touched for s in statistics(source) if open_ended(s))
+    return protection.delta * DELTA_FOR_THRESHOLDS / touched
+
+
+__all__ = ["OTHER", "Period", "SafeCell", "open_ended", "protect", "sigmas", "statistics"]

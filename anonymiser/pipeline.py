@@ -1,0 +1,371 @@
+"""The batch, to be read from top to bottom: read, count, hold, protect, publish, remove.
+
+Two ways in: the spool of the web servers (`run_spool`) and anybody's log files (`run_logs`). From the held counts on
+there is one way. Each step may be killed: the next run goes on where it stopped, and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from anonymiser import catalogue, clock, spool
+from anonymiser.bounds import STATISTICS, Schedule
+from anonymiser.engines import Engine, LogCounts, Progress, Rejected
+from anonymiser.engines.duckdb import DuckDBEngine
+from anonymiser.errors import InputError, ReleaseConflict, SegmentError
+from anonymiser.facts import Fact
+from anonymiser.holding import Cell, Holding
+from anonymiser.protect import Period, protect, sigmas, statistics
+from anonymiser.protect.budget import Answer, Budget, exclusive
+from anonymiser.publish import publish
+from anonymiser.removal import Removal, gone, overdue, remove_files
+from anonymiser.removal import remove as remove_segments
+from anonymiser.settings import SiteRules, Source, Workspace
+from anonymiser.stats import Release
+
+FACTS_AT_ONCE: Final = 500_000
+SOFTWARE: Final = f"consent-app {version('consent-app')}"
+LOGS: Final = "logs"
+LATE: Final = "late"
+UNKNOWN_SITE: Final = "unknown-site"
+OTHER_SOURCE: Final = "site-counted-from-logs"
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReport:
+    """What a run over the spool did. `dropped` counts facts by reason; `damaged` names segments that were left."""
+
+    segments: int
+    facts: int
+    dropped: Mapping[str, int]
+    damaged: tuple[str, ...]
+    releases: tuple[str, ...]
+
+    @property
+    def late(self) -> int:
+        """Facts of days that were released before they came."""
+        return self.dropped.get(LATE, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """What a run over log files did. Exact, so private: `read` == `counted` + sum of `dropped` + `rejected_total`."""
+
+    read: int
+    counted: int
+    dropped: Mapping[str, int]
+    rejected: tuple[Rejected, ...]
+    rejected_total: int
+    releases: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Run:
+    """What a run's steps share."""
+
+    workspace: Workspace
+    budget: Budget
+    now: datetime
+    engine: Engine
+    holdings: dict[str, Holding] = field(default_factory=dict)
+
+    def holding(self, site: str) -> Holding:
+        if site not in self.holdings:
+            self.holdings[site] = Holding(self.workspace.private / "holding", site)
+        return self.holdings[site]
+
+
+def run_spool(
+    workspace: Workspace,
+    directory: Path,
+    rules: Sequence[SiteRules],
+    now: datetime,
+    *,
+    recorded: Callable[[Removal], None] | None = None,
+    memory: str = "2GB",
+) -> SpoolReport:
+    """Count the segments of ended hours, remove them, release what is over. Running twice changes nothing.
+
+    `recorded` is told of every removal and must return only when it is written down; it may hear of one twice.
+    """
+    with exclusive(workspace.private), Budget(workspace.private) as budget:
+        run = _Run(workspace, budget, now, DuckDBEngine(memory))
+        known = {site.key: site for site in rules}
+        for key in known:
+            run.holding(key)  # a damaged one must be known before anything is removed
+        spool.seal_abandoned(directory, now)
+        report = _count_segments(run, directory, known)
+        _record(run, directory, recorded)
+        made = [release for site in rules for release in _close(run, site, "beacons")]
+        _publish(run)
+        _erase(run)
+        budget.note(now, "spool", {"segments": report.segments, "facts": report.facts, "dropped": report.dropped})
+        return replace(report, releases=tuple(made))
+
+
+def run_logs(
+    workspace: Workspace,
+    files: Sequence[Path],
+    rules: SiteRules,
+    now: datetime,
+    *,
+    format: str = "auto",  # noqa: A002 - the option's own name
+    remove: bool = False,
+    memory: str = "2GB",
+    progress: Progress | None = None,
+) -> LogReport:
+    """Count log files and release every day they cover; a later run over the same files changes nothing.
+
+    Raises ReleaseConflict when other input was released for one of these days, InputError for what cannot be read.
+    """
+    with exclusive(workspace.private), Budget(workspace.private) as budget:
+        run = _Run(workspace, budget, now, DuckDBEngine(memory))
+        run.holding(rules.key)
+        found = run.engine.count_logs(files, rules, format=format, progress=progress)
+        _hold_logs(run, rules, found)
+        made = tuple(_close(run, rules, "logs"))
+        _publish(run)
+        _erase(run)
+        budget.note(now, "logs", {"site": rules.key, "read": found.read, "counted": found.counted,
+                                  "dropped": found.dropped, "rejected": found.rejected_total})  # fmt: skip
+        if remove:
+            remove_files(files)
+        return LogReport(found.read, found.counted, found.dropped, found.rejected, found.rejected_total, made)
+
+
+def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: set[str]) -> list[str]:
+    """What should be gone and is not, or is gone and not recorded; nothing while the promise is kept."""
+    with Budget(workspace.private) as budget:
+        removed = gone(directory, budget.unrecorded(), now)
+    unsaid = [
+        f"segment {r.segment} is gone, but no removal of it is recorded" for r in removed if r.segment not in recorded
+    ]
+    return sorted([*overdue(directory, now), *unsaid])
+
+
+# -- count ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One closed segment and its facts."""
+
+    segment: spool.Segment
+    facts: list[Fact]
+
+
+def _count_segments(run: _Run, directory: Path, known: Mapping[str, SiteRules]) -> SpoolReport:
+    """Fold every closed segment into the holdings, then unlink it."""
+    segments, facts, dropped, damaged = 0, 0, Counter[str](), list[str]()
+    for parts in _chunks(directory, damaged):
+        dropped += _fold(run, parts, known)
+        run.budget.removing({part.segment.id: part.segment.hour for part in parts})
+        remove_segments(part.segment for part in parts)
+        segments, facts = segments + len(parts), facts + sum(len(part.facts) for part in parts)
+    return SpoolReport(segments, facts, dict(dropped), tuple(damaged), ())
+
+
+def _chunks(directory: Path, damaged: list[str]) -> Iterator[list[_Part]]:
+    """Closed segments with their facts, as many at once as memory should hold."""
+    parts: list[_Part] = []
+    for segment in spool.segments(directory):
+        if not segment.closed:
+            continue
+        try:
+            parts.append(_Part(segment, spool.read(segment).facts))
+        except SegmentError as error:
+            damaged.append(str(error))
+        if sum(len(part.facts) for part in parts) >= FACTS_AT_ONCE:
+            yield parts
+            parts = []
+    if parts:
+        yield parts
+
+
+def _fold(run: _Run, parts: Sequence[_Part], known: Mapping[str, SiteRules]) -> Counter[str]:
+    """Add facts to their sites' holdings; how many were dropped, by reason."""
+    by_site: dict[str, dict[str, list[Fact]]] = defaultdict(lambda: defaultdict(list))
+    for part in parts:
+        for fact in part.facts:
+            by_site[fact.site][part.segment.id].append(fact)
+    hours = {part.segment.id: part.segment.hour.isoformat() for part in parts}
+    dropped = Counter[str]()
+    for site, segments in by_site.items():
+        if site in known:
+            dropped += _fold_site(run, site, segments, hours)
+        else:
+            dropped[UNKNOWN_SITE] += sum(map(len, segments.values()))
+    return dropped
+
+
+def _fold_site(run: _Run, site: str, segments: Mapping[str, list[Fact]], hours: Mapping[str, str]) -> Counter[str]:
+    """Fold what is not folded yet. Counts and segment names are written in one atomic replacement."""
+    holding = run.holding(site)
+    facts = [fact for name, rows in segments.items() if name not in holding.folded for fact in rows]
+    if run.budget.source(site, "beacons") != "beacons":
+        return Counter({OTHER_SOURCE: len(facts)})
+    covered = run.budget.covered(site, "daily")
+    closed = covered[1].isoformat() if covered else ""
+    early = [fact for fact in facts if fact.day > closed]
+    if facts:
+        holding.fold({name: hours[name] for name in segments}, run.engine.sum_facts(early))
+        holding.save()
+    return Counter({LATE: len(facts) - len(early)})
+
+
+def _record(run: _Run, directory: Path, recorded: Callable[[Removal], None] | None) -> None:
+    """Say which segments are gone; only then their names are forgotten."""
+    removed = gone(directory, run.budget.unrecorded(), run.now)
+    for removal in removed:
+        if recorded:
+            recorded(removal)
+    run.budget.recorded(removal.segment for removal in removed)
+    there = {segment.id for segment in spool.segments(directory)}
+    for holding in run.holdings.values():
+        holding.forget([name for name, kind in holding.folded.items() if kind != LOGS and name not in there])
+
+
+def _hold_logs(run: _Run, rules: SiteRules, found: LogCounts) -> None:
+    if run.budget.source(rules.key, "logs") != "logs":
+        raise InputError(
+            f"site {rules.key!r} is counted from its beacons; its logs would count the same visits again. "
+            "Give the logs a site key of their own"
+        )
+    holding = run.holding(rules.key)
+    if run.budget.knows(rules.key, found.digest) or found.digest in holding.folded:
+        return
+    _refuse_released(run, rules.key, found.counts)
+    holding.fold({found.digest: LOGS}, found.counts)
+    holding.save()
+
+
+def _refuse_released(run: _Run, site: str, counts: Mapping[Cell, int]) -> None:
+    covered = run.budget.covered(site, "daily")
+    known = sorted({cell[0] for cell in counts if covered and cell[0] <= covered[1].isoformat()})
+    if covered and known:
+        raise ReleaseConflict(
+            f"site {site!r}: figures up to {covered[1]} are released already, and this input holds other counts for "
+            f"{known[0]} to {known[-1]}. A second answer for the same days would weaken the protection of the first; "
+            "leave those days out, or use another --out for a new start"
+        )
+
+
+# -- protect ----------------------------------------------------------------------------------------------------------
+
+
+def _close(run: _Run, rules: SiteRules, source: Source) -> list[str]:
+    """Release every day, and every period of the breakdowns, that is over. Returns the new releases' identifiers."""
+    holding = run.holding(rules.key)
+    covered = run.budget.covered(rules.key, "daily")
+    held = [date.fromisoformat(day) for day in holding.days]
+    if not (held or covered) or source != run.budget.source(rules.key, source):
+        return []
+    first = covered[1] + clock.DAY if covered else held[0]
+    last = clock.last_closed(run.now, rules.zone) if source == "beacons" else (held[-1] if held else first - clock.DAY)
+    made = _answer(run, rules, source, "daily", [(day, day) for day in clock.days(first, last)])
+    return made + _answer(run, rules, source, "breakdown", _breakdown_periods(run, rules, source))
+
+
+def _breakdown_periods(run: _Run, rules: SiteRules, source: Source) -> list[tuple[date, date]]:
+    """The breakdowns' periods among the days whose totals are released; their length follows those totals."""
+    daily, done = (run.budget.covered(rules.key, schedule) for schedule in ("daily", "breakdown"))
+    if daily is None:
+        return []
+    first = done[1] + clock.DAY if done else daily[0]
+    grain = clock.grain(run.budget.daily_visitors(rules.key, clock.LOOK_BACK), rules.grain)
+    return list(clock.periods(first, daily[1], grain, whole=source == "beacons"))
+
+
+def _answer(
+    run: _Run, rules: SiteRules, source: Source, schedule: Schedule, spans: Sequence[tuple[date, date]]
+) -> list[str]:
+    """Protect the periods' counts and keep the answer for ever, in one transaction."""
+    if not spans:
+        return []
+    by_day = _by_day(run.holding(rules.key).counts)
+    periods = [Period(start, end, _sum(by_day, start, end)) for start, end in spans]
+    cells = protect(rules, source, schedule, periods)
+    answers = [
+        Answer(_release(run, rules, source, period), schedule, safe)
+        for period, safe in zip(periods, cells, strict=True)
+    ]
+    run.budget.keep(answers)
+    return [answer.release.release_id for answer in answers]
+
+
+Table = Counter[tuple[str, tuple[str, str]]]
+
+
+def _by_day(counts: Mapping[Cell, int]) -> dict[str, Table]:
+    days: dict[str, Table] = defaultdict(Counter)
+    for (day, name, key1, key2), count in counts.items():
+        days[day][name, (key1, key2)] += count
+    return days
+
+
+def _sum(by_day: Mapping[str, Table], start: date, end: date) -> Table:
+    total: Table = Counter()
+    for day in clock.days(start, end):
+        total.update(by_day.get(day.isoformat(), {}))
+    return total
+
+
+def _release(run: _Run, rules: SiteRules, source: Source, period: Period) -> Release:
+    protection, noise = rules.protection, sigmas(rules.protection, source)
+    known = statistics(source)
+    return Release(
+        release_id=secrets.token_hex(8),
+        site=rules.key,
+        period_start=period.start,
+        period_end=period.end,
+        policy=protection.policy,
+        epsilon=protection.epsilon,
+        delta=protection.delta,
+        k=protection.k,
+        bounds={
+            s.name: {"l2": s.l2, "linf": s.linf, "keys_touched": s.keys_touched, "fold": s.fold, "sigma": noise[s.name]}
+            for s in known
+        },
+        weights={s.name: s.weight for s in known},
+        catalogue_sha256=catalogue.digest(rules),
+        software=SOFTWARE,
+        released_at=run.now.astimezone(UTC).replace(microsecond=0),
+    )
+
+
+# -- publish and remove -----------------------------------------------------------------------------------------------
+
+
+def _publish(run: _Run) -> None:
+    """Copy every released cell into a new statistics file, unless the one that is there shows them all."""
+    if run.budget.unpublished() or not run.workspace.stats.exists():
+        publish(run.workspace.stats, run.budget.releases(), run.budget.cells())
+        run.budget.published()
+
+
+def _erase(run: _Run) -> None:
+    """Erase the exact counts of released periods; the file's key changes with it."""
+    for site, holding in run.holdings.items():
+        done = {schedule: run.budget.covered(site, schedule) for schedule in ("daily", "breakdown")}
+        last = {schedule: span[1].isoformat() if span else "" for schedule, span in done.items()}
+        inputs = [name for name, kind in holding.folded.items() if kind == LOGS]
+        before = len(holding.counts)
+        holding.erase(partial(_is_released, last))
+        for digest in inputs:
+            run.budget.learn(site, digest)
+        holding.forget(inputs)
+        if inputs or len(holding.counts) != before:
+            holding.save()
+
+
+def _is_released(last: Mapping[str, str], cell: Cell) -> bool:
+    statistic = STATISTICS.get(cell[1])
+    return cell[0] <= last[statistic.schedule if statistic else "daily"]

@@ -1,0 +1,123 @@
+"""Differential privacy: discrete Gaussian noise (OpenDP), zCDP composition, keys by declaration or by threshold.
+
+One statistic has up to three kinds of cells. With sigma the noise of a plain cell (and `fold` times as much where many
+texts may meet in one cell, see `bounds.Statistic`):
+
+* declared keys: sigma, published always, zeros too;
+* undeclared keys: sqrt(2) sigma, published when the noisy value passes a threshold;
+* "(other)", the sum of what was not published: sqrt(2) fold sigma, published always.
+
+What a browser-day adds to undeclared keys is looked at twice, once for the threshold and once in "(other)"; at
+sqrt(2) times the noise each, both together cost what one look at sigma would (docs/privacy.md, statement 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from math import log, sqrt
+from typing import Any, Final
+
+from anonymiser import scrub
+from anonymiser.bounds import OTHER, Statistic
+from anonymiser.catalogue import Key
+
+TWICE: Final = sqrt(2)
+REST: Final[Key] = (OTHER, "")
+Noisy = tuple[Key, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one statistic is released: `sigma` of a plain cell, `key_delta` for each undeclared key of a browser-day."""
+
+    statistic: Statistic
+    sigma: float
+    key_delta: float
+    open_ended: bool
+
+    def width(self, key: Key) -> float:
+        """The noise of a declared cell."""
+        return self.sigma * (self.statistic.fold if scrub.is_folded(key[0]) else 1)
+
+    def threshold(self, key: Key) -> float:
+        """What an undeclared key's noisy value must exceed.
+
+        A key that one browser-day alone brought holds at most `most`; discrete Gaussian noise exceeds t with a
+        probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020, section 2.2).
+        """
+        folded = scrub.is_folded(key[0]) and self.statistic.fold > 1
+        most = self.statistic.keys_touched if folded else self.statistic.linf
+        return most + TWICE * self.width(key) * sqrt(2 * log(1 / self.key_delta))
+
+
+@lru_cache(maxsize=64)
+def rho(epsilon: float, delta: float) -> float:
+    """The largest zCDP budget that OpenDP's own conversion turns into at most (epsilon, delta)."""
+    opendp = _opendp()
+
+    def at(scale: float) -> Any:
+        return opendp.c.make_fix_delta(opendp.c.make_zCDP_to_approxDP(_gaussian(opendp, scale)), delta)
+
+    scale = opendp.binary_search_param(at, d_in=1.0, d_out=(epsilon, delta), T=float)
+    return float(1 / (2 * scale**2))
+
+
+def release(plan: Plan, tables: Sequence[Mapping[Key, int]], declared: Sequence[Key]) -> Iterator[list[Noisy]]:
+    """The noisy cells of each table (one for each period). Noise for all periods is drawn together: it is faster."""
+    named = [key for key in declared if key != REST]
+    known = _noised([(table.get(key, 0), plan.width(key)) for table in tables for key in named])
+    shown = [[(key, next(known), plan.width(key)) for key in named] for _ in tables]
+    if plan.open_ended:
+        for cells, found in zip(shown, _undeclared(plan, tables, frozenset(named)), strict=True):
+            cells += found
+    yield from shown
+
+
+def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozenset[Key]) -> Iterator[list[Noisy]]:
+    strange = [sorted(key for key in table if key not in named and key != REST) for table in tables]
+    drawn = _noised(
+        [(table[key], TWICE * plan.width(key)) for table, keys in zip(tables, strange, strict=True) for key in keys]
+    )
+    common = [
+        [
+            (key, value, TWICE * plan.width(key))
+            for key, value in zip(keys, drawn_for, strict=True)
+            if value > plan.threshold(key)
+        ]
+        for keys in strange
+        for drawn_for in [list(islice(drawn, len(keys)))]
+    ]
+    width = TWICE * plan.statistic.fold * plan.sigma
+    rests = [_rest(table, named, {key for key, _, _ in found}) for table, found in zip(tables, common, strict=True)]
+    others = _noised([(rest, width) for rest in rests])
+    for found in common:
+        yield [*found, (REST, next(others), width)]
+
+
+def _rest(table: Mapping[Key, int], named: frozenset[Key], shown: set[Key]) -> int:
+    return sum(count for key, count in table.items() if key not in named and key not in shown)
+
+
+def _noised(cells: Sequence[tuple[int, float]]) -> Iterator[int]:
+    """Each value with noise of its own width, in order; OpenDP takes all cells of one width as a vector."""
+    noisy = [0] * len(cells)
+    for scale in {width for _, width in cells}:
+        places = [place for place, (_, width) in enumerate(cells) if width == scale]
+        drawn = _gaussian(_opendp(), scale)([cells[place][0] for place in places])
+        for place, value in zip(places, drawn, strict=True):
+            noisy[place] = int(value)
+    return iter(noisy)
+
+
+def _gaussian(opendp: Any, scale: float) -> Any:
+    return opendp.m.make_gaussian(opendp.vector_domain(opendp.atom_domain(T="i64")), opendp.l2_distance(T=float), scale)
+
+
+def _opendp() -> Any:
+    import opendp.prelude as opendp
+
+    opendp.enable_features("contrib")
+    return opendp

@@ -1,0 +1,70 @@
+"""The web house: everything that answers HTTP. `create_app` is its only wiring."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from anonymiser.spool import Spool
+from anonymiser.stats import Statistics
+from consent_app.errors import SettingsError
+from consent_app.guard import LONGEST_BODY, install
+from consent_app.ledger import Ledger
+from consent_app.receipts import Seal
+from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
+from consent_app.sites import Sites
+from consent_app.users import Users
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, *, statistics: Statistics | None = None) -> Flask:
+    """The whole application under these settings.
+
+    Raises SettingsError, SitesError, LedgerError, UsersError or SegmentError where the data home cannot be used; their
+    texts name the place and the remedy. `statistics` stands in for the published file of the data home.
+    """
+    app = Flask(__name__)
+    app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
+    _configure(app, settings)
+    install(app)
+    for name in ("banner", "preference", "collect", "operations", "dashboard"):
+        if find_spec(f"consent_app.{name}"):
+            app.register_blueprint(import_module(f"consent_app.{name}").blueprint)
+    return app
+
+
+def _rooms(settings: Settings, statistics: Statistics) -> Rooms:
+    sites = Sites.load(settings.sites_file)
+    seal = Seal(settings.signing_keys, settings.clock)
+    ledger = Ledger(settings.ledger_file)
+    for site in sites:
+        ledger.archive_notice(site.notice.text, site.notice.effective.isoformat())
+    spool = Spool(
+        settings.spool, clock=settings.clock, mix_beacons=settings.mix_beacons, mix_seconds=settings.mix_seconds
+    )
+    return Rooms(settings, sites, seal, ledger, spool, statistics, Users.load(settings.users_file))
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    """Only the dashboard has a session. Raises SettingsError without session keys."""
+    if not settings.session_keys:
+        raise SettingsError("there are no session keys; `consent init` makes them")
+    *older, newest = settings.session_keys
+    app.config.update(
+        SECRET_KEY=newest,
+        SECRET_KEY_FALLBACKS=older,
+        MAX_CONTENT_LENGTH=LONGEST_BODY,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
+        SESSION_COOKIE_PATH="/dashboard",
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import astuple, fields
+from datetime import UTC
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -22,7 +23,7 @@ from anonymiser.segments import sync_directory
 from anonymiser.stats import Cell, Release
 
 CELLS_AT_ONCE: Final = 200_000
-CONFIG: Final = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
+CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
 @cache
@@ -71,7 +72,8 @@ _TYPES: Final = {"period_start": pa.date32(), "period_days": pa.int32(), "value"
 
 def _release_row(release: Release) -> Sequence[Any]:
     values = {name: getattr(release, name) for name in _COLUMNS}
-    return list((values | {name: json.dumps(dict(values[name])) for name in ("bounds", "weights")}).values())
+    values |= {name: json.dumps(dict(values[name])) for name in ("bounds", "weights")}
+    return list((values | {"released_at": release.released_at.astimezone(UTC).replace(tzinfo=None)}).values())
 
 
 def _parts(cells: Iterable[Cell]) -> Iterator[pa.Table]:

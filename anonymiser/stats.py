@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 from pathlib import Path
@@ -21,7 +21,7 @@ from anonymiser.errors import StatisticsError
 
 LONGEST_RANGE: Final = 32
 DAY: Final = timedelta(days=1)
-READ_ONLY: Final = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
+READ_ONLY: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +217,9 @@ class Statistics:
 
 
 def _release(row: tuple[Any, ...]) -> Release:
-    *start, bounds, weights, catalogue, software, released_at = row
-    moment = released_at.replace(tzinfo=UTC) if released_at.tzinfo is None else released_at
-    return Release(*start, json.loads(bounds), json.loads(weights), catalogue, software, moment)
+    values = dict(zip((field.name for field in fields(Release)), row, strict=True))
+    values |= {name: json.loads(values[name]) for name in ("bounds", "weights")}
+    return Release(**values | {"released_at": values["released_at"].replace(tzinfo=UTC)})
 
 
 def _figure(parts: list[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:

@@ -12,7 +12,7 @@ CREATE TABLE release (
     weights JSON NOT NULL,
     catalogue_sha256 VARCHAR NOT NULL,
     software VARCHAR NOT NULL,
-    released_at TIMESTAMP WITH TIME ZONE NOT NULL
+    released_at TIMESTAMP NOT NULL
 );
 CREATE TABLE cell (
     release_id VARCHAR NOT NULL,

@@ -86,8 +86,8 @@ def native() -> Iterator[str]:
     for number, target in enumerate(VIEWS):
         stem, _, query = target.partition("?")
         yield (
-            f"{address(number)}, canary.user, 05/17/26, 10:{number % 60:02}:00, W3SVC1, SRV, 192.0.2.1, 15, 300, 5, 200, "
-            f"0, GET, {stem}, {query or '-'},\r\n"
+            f"{address(number)}, canary.user, 05/17/26, 10:{number % 60:02}:00, W3SVC1, SRV, 192.0.2.1, 15, 300, 5, "
+            f"200, 0, GET, {stem}, {query or '-'},\r\n"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,17 +22,26 @@ SERVICE_PATHS: Final = (
 
 
 def by_host(
-    service: WSGIApplication, proxied: dict[str, WSGIApplication], foreign: dict[str, WSGIApplication]
+    service: WSGIApplication,
+    *,
+    proxied: Mapping[str, WSGIApplication],
+    foreign: Mapping[str, WSGIApplication],
+    welcome: WSGIApplication,
 ) -> WSGIApplication:
-    """Dispatch by host. `proxied` sites hand the service's paths to it, as behind a reverse proxy; `foreign` do not."""
+    """Dispatch by host. `proxied` sites hand the service's paths to it, as behind a reverse proxy; `foreign` do not.
+
+    `welcome` answers for the front page of every other host.
+    """
 
     def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "").partition(":")[0]
+        host = environ.get("HTTP_HOST", "").partition(":")[0].lower()
         path = environ.get("PATH_INFO", "/")
         if host in foreign:
             return foreign[host](environ, start_response)
         if host in proxied and not path.startswith(SERVICE_PATHS):
             return proxied[host](environ, start_response)
+        if path == "/":
+            return welcome(environ, start_response)
         return service(environ, start_response)
 
     return dispatch

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Flask, abort, render_template
+from flask import Flask, abort, render_template, request
+
+from consent_app import banner
+from consent_app.rooms import Rooms
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,27 @@ DEFIBRENTAL: Final = DemoSite(
 )
 
 
-def site_app(site: DemoSite, consent_origin: str) -> Flask:
-    """The demo site's own small web application; `consent_origin` is where the partner's script tag points."""
+def site_app(site: DemoSite, rooms: Rooms) -> Flask:
+    """The demo site's own small web application. Its script tag points to the installation's public URL."""
     app = Flask(__name__, static_url_path="/site")
+    app.jinja_env.globals["consent_banner"] = lambda key: banner.macro(rooms, key, request)
     by_path = {page.path: page for page in site.pages}
 
     @app.get("/", defaults={"path": ""})
     @app.get("/<path:path>")
     def page(path: str) -> str:
         shown = by_path.get(f"/{path}") or abort(404)
-        return render_template("site.html", site=site, page=shown, consent_origin=consent_origin)
+        return render_template("site.html", site=site, page=shown, consent_origin=rooms.settings.public_url)
+
+    return app
+
+
+def welcome_app(sites: tuple[DemoSite, ...], port: int) -> Flask:
+    """The page at the service's own address, which leads to the demo's places."""
+    app = Flask(__name__)
+
+    @app.get("/")
+    def welcome() -> str:
+        return render_template("welcome.html", sites=sites, port=port)
 
     return app

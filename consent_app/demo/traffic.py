@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from http.client import HTTPConnection
+from operator import itemgetter
 from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
@@ -16,12 +17,16 @@ from zoneinfo import ZoneInfo
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from consent_app.demo.visitors import AGENTS, Crowd, Visitor, body, walk
+from consent_app.sites import Sites
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 ZONE: Final = ZoneInfo("Europe/London")
-ACCEPTS: Final = 0.72
+REFUSED: Final = "refused"
+# How visitors decide: (method, purpose allowed), and of how many in a hundred.
+CHOICES: Final = (("banner-accept-all", "all"), ("preferences", "statistics"), ("banner-reject-all", "none"))
+CHOICE_WEIGHTS: Final = (64, 8, 28)
 
 
 @dataclass
@@ -35,7 +40,9 @@ class Clock:
         return self.now
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
+    """Answers over kept connections and keeps no log."""
+
     protocol_version = "HTTP/1.1"
 
     def log(self, *_: Any) -> None:
@@ -45,7 +52,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def server(app: WSGIApplication) -> Iterator[int]:
     """A real HTTP server for `app` on a free port of 127.0.0.1, which is yielded."""
-    http = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    http = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = Thread(target=http.serve_forever, daemon=True)
     thread.start()
     try:
@@ -58,23 +65,23 @@ def server(app: WSGIApplication) -> Iterator[int]:
 
 @dataclass
 class Driver:
-    """Plays the visitors' browsers against a server on `port`."""
+    """Plays the visitors' browsers against a server on `port`, whose `clock` it moves."""
 
     port: int
     clock: Clock
     rng: Random
-    notices: dict[str, str]
+    sites: Sites
 
     def __post_init__(self) -> None:
         self._connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
 
-    def day(self, crowd: Crowd, day: date) -> int:
-        """Send one day of a crowd's decisions and page views; returns the number of page views kept."""
+    def day(self, crowds: Sequence[Crowd], day: date) -> int:
+        """Send one day of all crowds' decisions and page views, in order of time; returns how many views were kept."""
         arrivals = sorted(
-            ((self._moment(day), number, visitor) for number, visitor in enumerate(crowd.arrivals(self.rng, day))),
-            key=lambda arrival: arrival[:2],
+            ((self._moment(day), crowd, visitor) for crowd in crowds for visitor in crowd.arrivals(self.rng, day)),
+            key=itemgetter(0),
         )
-        return sum(self._arrive(crowd, day, moment, visitor) for moment, _, visitor in arrivals)
+        return sum(self._arrive(crowd, day, moment, visitor) for moment, crowd, visitor in arrivals)
 
     def close(self) -> None:
         """Close the connection."""
@@ -87,8 +94,8 @@ class Driver:
     def _arrive(self, crowd: Crowd, day: date, moment: datetime, visitor: Visitor) -> int:
         self.clock.now = moment
         if not visitor.permit:
-            visitor.permit = self._decide(crowd, visitor)
-        if visitor.permit == "refused":
+            visitor.permit = self._decide(crowd, visitor) or REFUSED
+        if visitor.permit == REFUSED:
             return 0
         kept = 0
         for beacon in visitor.visit(self.rng, crowd.site, day, walk(self.rng, crowd.pages)):
@@ -96,23 +103,25 @@ class Driver:
         return kept
 
     def _decide(self, crowd: Crowd, visitor: Visitor) -> str:
-        accepts = self.rng.random() < ACCEPTS
+        """Decide as people do; returns the permit, "" after a refusal."""
+        site = self.sites.get(crowd.site)
+        method, allowed = self.rng.choices(CHOICES, CHOICE_WEIGHTS)[0]
         decision = {
-            "site": crowd.site,
-            "notice": self.notices[crowd.site],
-            "decisions": {"statistics": accepts},
-            "method": "banner-accept-all" if accepts else "banner-reject-all",
+            "site": site.key,
+            "notice": site.notice.sha256,
+            "decisions": {p.key: allowed == "all" or p.key == allowed for p in site.optional},
+            "method": method,
             "lang": "en",
         }
         status, answer = self._post("/v1/consent", "application/json", json.dumps(decision).encode(), crowd, visitor)
         if status != 201:
             raise RuntimeError(f"the demo's decision for {crowd.site} was answered {status}: {answer[:200]!r}")
-        return str(json.loads(answer)["permit"]) if accepts else "refused"
+        return str(json.loads(answer)["permit"])
 
     def _post(self, path: str, kind: str, content: bytes, crowd: Crowd, visitor: Visitor) -> tuple[int, bytes]:
         headers = {
             "Host": crowd.host,
-            "Origin": f"http://{crowd.host}",
+            "Origin": crowd.origin,
             "Content-Type": kind,
             "User-Agent": AGENTS[visitor.agent],
             "X-Forwarded-For": visitor.address,

@@ -116,10 +116,14 @@ def walk(rng: Random, pages: tuple[tuple[Page, int], ...]) -> list[Page]:
 
 @dataclass
 class Crowd:
-    """The visitors of one site, some of whom come back; `daily` is the usual number on a weekday."""
+    """The visitors of one site, some of whom come back; `daily` is the usual number on a weekday.
+
+    Their requests go to `host`, from pages of `origin`.
+    """
 
     site: str
     host: str
+    origin: str
     pages: tuple[tuple[Page, int], ...]
     daily: int
     known: list[Visitor] = field(default_factory=list)

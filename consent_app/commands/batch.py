@@ -1,0 +1,33 @@
+"""`consent batch`: what the timer runs every hour."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from consent_app import batch as batches
+from consent_app.commands.times import MOMENT
+from consent_app.ledger import Ledger
+from consent_app.settings import Settings
+from consent_app.sites import Sites
+
+
+@click.command()
+@click.option("--now", type=MOMENT, help="Run as if it were this time, such as 2026-11-25T03:00Z (UTC unless it says).")
+def batch(now: datetime | None) -> None:
+    """Count the hours that ended, publish what is over, remove the rest, record the removal. Safe to run twice."""
+    settings = Settings.from_environment()
+    sites = Sites.load(settings.sites_file)
+    with Ledger(settings.ledger_file) as ledger:
+        report = batches.run(settings, sites, ledger, (now or settings.clock()).astimezone(UTC))
+    click.echo(
+        f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"
+        f" to {settings.stats_file}"
+    )
+    for reason, count in sorted(report.dropped.items()):
+        click.echo(f"  {count:,} facts left out: {reason}")
+    for fault in report.damaged:
+        click.echo(f"consent: {fault}", err=True)
+    if report.damaged:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,94 @@
+"""`consent verify`: does this home keep what it promises? One line a check, without a network, without the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import click
+
+from anonymiser import check as statistics_check
+from anonymiser.errors import AnonymiserError
+from consent_app import batch, home
+from consent_app.commands.checks import Verdict, report
+from consent_app.commands.ledger import opened
+from consent_app.errors import ConsentError
+from consent_app.ledger import Check, Ledger
+from consent_app.receipts import Seal
+from consent_app.settings import Settings
+from consent_app.sites import Sites
+
+NOT_CHECKED: Final = (
+    "Not checked, because this version does not have it: a signed tree over the ledger (who can rewrite the whole "
+    "database can rewrite its hashes too), receipts, encryption of the spool, the retention of old records."
+)
+Checks = Iterator[Verdict]
+
+
+@click.command()
+def verify() -> None:
+    """Check ledger, notices, keys, removal and statistics. Exit 0 only if all hold."""
+    try:
+        report(_all(Settings.from_environment()))
+    finally:
+        click.echo(NOT_CHECKED)
+
+
+def _all(settings: Settings) -> Checks:
+    yield from _guarded("keys", partial(_keys, settings))
+    yield from _guarded("sites", partial(_sites, settings))
+    yield from _guarded("ledger", partial(_ledger, settings))
+    yield from _guarded("statistics", partial(_statistics, settings))
+
+
+def _guarded(name: str, checks: Callable[[], Checks]) -> Checks:
+    """What cannot even be read is a check that failed, and the others still run."""
+    try:
+        yield from checks()
+    except (ConsentError, AnonymiserError) as error:
+        yield Check(name, False, " ".join(str(error).split()))
+
+
+def _keys(settings: Settings) -> Checks:
+    Seal(settings.signing_keys, settings.clock)
+    count = home.require_private_parts(settings)
+    yield Check("keys", True, f"{len(settings.signing_keys)} signing keys; {count} private places, their owner's alone")
+
+
+def _sites(settings: Settings) -> Checks:
+    sites = Sites.load(settings.sites_file)
+    for site in sites:
+        batch.rules(site)
+    yield Check("sites", True, f"{len(sites.all)} sites are declared, and no line of sites.toml is refused")
+
+
+def _ledger(settings: Settings) -> Checks:
+    with opened(settings) as ledger:
+        yield from ledger.verify()
+        yield from _guarded("shown notices", partial(_shown_notices, settings, ledger))
+        yield from _guarded("removal", partial(_removal, settings, ledger))
+
+
+def _shown_notices(settings: Settings, ledger: Ledger) -> Checks:
+    shown = {site.notice.sha256: site.key for site in Sites.load(settings.sites_file)}
+    kept = {sha256 for _, sha256 in ledger.notices()}
+    lost = [
+        f"the notice of {key} is not archived; start the server once" for sha, key in shown.items() if sha not in kept
+    ]
+    yield Check("shown notices", not lost, lost[0] if lost else f"each of the {len(shown)} notices shown is archived")
+
+
+def _removal(settings: Settings, ledger: Ledger) -> Checks:
+    left = batch.left(settings, ledger, settings.clock())
+    more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+    good = f"no facts are older than a day; {len(ledger.removed())} removals are in the ledger, none is missing"
+    yield Check("removal", not left, left[0] + more if left else good)
+
+
+def _statistics(settings: Settings) -> Checks:
+    if not settings.stats_file.exists():
+        yield Check("statistics", True, "nothing has been published yet")
+        return
+    for finding in statistics_check.check(settings.stats_file):
+        yield Check(f"statistics {finding.name}", finding.ok, finding.sentence)

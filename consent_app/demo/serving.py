@@ -1,0 +1,78 @@
+"""The demo's server: the consent service and the two demo sites on one port, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from consent_app import create_app
+from consent_app.demo.hosts import by_host
+from consent_app.demo.pages import DEFIBRENTAL, KENT, site_app, welcome_app
+from consent_app.demo.traffic import Quiet
+from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+BACKLOG: Final = 128
+
+
+def application(service: Flask, port: int) -> WSGIApplication:
+    """The service, behind it two sites: kent as its proxy would hand paths on, defibrental on an origin of its own."""
+    rooms: Rooms = service.extensions[NAME]
+    return by_host(
+        service,
+        proxied={KENT.host: site_app(KENT, rooms)},
+        foreign={DEFIBRENTAL.host: site_app(DEFIBRENTAL, rooms)},
+        welcome=welcome_app((KENT, DEFIBRENTAL), port),
+    )
+
+
+def serve(sock: socket.socket, settings: Settings, announce: Callable[[], None]) -> None:
+    """Serve on a bound socket until Ctrl-C or SIGTERM; what waits to be written is on disk when this returns.
+
+    `announce` is called once requests are answered.
+    """
+    service = create_app(settings)
+    rooms: Rooms = service.extensions[NAME]
+    host, port = sock.getsockname()[:2]
+    sock.listen(BACKLOG)
+    site = application(service, port)
+    http = make_server(host, port, site, threaded=True, request_handler=Quiet, fd=sock.fileno())
+    thread = Thread(target=http.serve_forever, daemon=True)
+    with _told_to_stop() as stop:
+        thread.start()
+        announce()
+        # A wait without an end could not be interrupted on Windows.
+        while not stop.wait(1):
+            pass
+        http.shutdown()
+        thread.join()
+        http.server_close()
+        rooms.spool.close()
+        rooms.statistics.close()
+        rooms.ledger.close()
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[Event]:
+    """An event that Ctrl-C and SIGTERM set; a second one finds the stop under way and changes nothing."""
+    stop = Event()
+
+    def ask(*_: Any) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

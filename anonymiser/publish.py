@@ -5,39 +5,35 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import astuple, fields
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import fields
 from datetime import UTC
-from functools import cache
-from importlib.resources import files
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
+from anonymiser import schema
 from anonymiser.errors import StatisticsError
 from anonymiser.segments import sync_directory
 from anonymiser.stats import Cell, Release
 
-CELLS_AT_ONCE: Final = 200_000
+ROWS_AT_ONCE: Final = 100_000
+ABANDONED_SECONDS: Final = 3600
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
-@cache
-def schema() -> str:
-    """The tables and views of a statistics file, as SQL."""
-    return files("anonymiser").joinpath("sql", "publish_schema.sql").read_text("utf-8")
-
-
 def publish(out: Path, releases: Iterable[Release], cells: Iterable[Cell]) -> None:
-    """Write a whole statistics file and put it in the place of `out`.
+    """Write a whole statistics file and put it in the place of `out`; a kill at any moment leaves the old or the new.
 
-    Raises StatisticsError naming the file; what was published before stays as it was.
+    Raises StatisticsError naming the file when it cannot be written; what was published before stays as it was.
     """
-    new = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
+    new = out.with_name(f".{out.name}.{secrets.token_hex(8)}.new")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _write(new, releases, cells)
@@ -46,52 +42,74 @@ def publish(out: Path, releases: Iterable[Release], cells: Iterable[Cell]) -> No
         sync_directory(out.parent)
     except (duckdb.Error, OSError) as error:
         raise StatisticsError(
-            f"{out} could not be published ({_first_line(error)}); make room or give rights to its folder and run "
-            "again: what was published before is unchanged"
+            f"{out} could not be published ({_reason(error)}); make room or give rights to its folder and run again: "
+            "what was published before is unchanged"
         ) from error
     finally:
-        for path in (new, new.with_name(f"{new.name}.wal")):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            _sweep(out, new)
 
 
 def _write(file: Path, releases: Iterable[Release], cells: Iterable[Cell]) -> None:
     with closing(duckdb.connect(str(file), config=CONFIG)) as connection:
-        connection.execute(schema())
-        for release in releases:
-            connection.execute(f"INSERT INTO release VALUES ({', '.join('?' * len(_COLUMNS))})", _release_row(release))  # noqa: S608
-        for part in _parts(cells):
-            connection.register("part", part)
-            connection.execute("INSERT INTO cell SELECT * FROM part")
-            connection.unregister("part")
+        for statement in schema.statements():
+            connection.execute(statement)
+        _fill(connection, "release", _arrow(releases, Release, _release), "site, period_end, period_start, release_id")
+        # By key, not in the order they were drawn, which is nobody's business; and a question finds its rows together.
+        _fill(connection, "cell", _arrow(cells, Cell, _cell), "statistic, site, period_start, metric, key1, key2")
         connection.execute("CHECKPOINT")
 
 
-_COLUMNS: Final = tuple(field.name for field in fields(Release))
-_TYPES: Final = {"period_start": pa.date32(), "period_days": pa.int32(), "value": pa.int64(), "sigma": pa.float64()}
+def _fill(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, order: str) -> None:
+    connection.register("rows", rows)
+    connection.execute(f"INSERT INTO {table} SELECT * FROM rows ORDER BY {order}")  # noqa: S608 - names from this file
+    connection.unregister("rows")
 
 
-def _release_row(release: Release) -> Sequence[Any]:
-    values = {name: getattr(release, name) for name in _COLUMNS}
+_TYPES: Final = {
+    **dict.fromkeys(("period_start", "period_end"), pa.date32()),
+    **dict.fromkeys(("epsilon", "delta", "sigma"), pa.float64()),
+    **dict.fromkeys(("k", "period_days"), pa.int32()),
+    "value": pa.int64(),
+    "released_at": pa.timestamp("us"),
+}
+_RELEASE: Final = tuple(field.name for field in fields(Release))
+_cell: Final[Callable[[Cell], Sequence[Any]]] = attrgetter(*(field.name for field in fields(Cell)))
+
+
+def _release(release: Release) -> Sequence[Any]:
+    values = {name: getattr(release, name) for name in _RELEASE}
     values |= {name: json.dumps(dict(values[name])) for name in ("bounds", "weights")}
     return list((values | {"released_at": release.released_at.astimezone(UTC).replace(tzinfo=None)}).values())
 
 
-def _parts(cells: Iterable[Cell]) -> Iterator[pa.Table]:
-    """Cells as Arrow tables, a bounded number at once."""
-    names = [field.name for field in fields(Cell)]
-    left = iter(cells)
-    while rows := list(islice(left, CELLS_AT_ONCE)):
-        columns = zip(*(astuple(cell) for cell in rows), strict=True)
-        yield pa.table(
-            [pa.array(column, _TYPES.get(name, pa.string())) for name, column in zip(names, columns, strict=True)],
-            names=names,
+def _arrow(rows: Iterable[Any], kind: type, values: Callable[[Any], Sequence[Any]]) -> pa.Table:
+    """Rows as one Arrow table, turned a part at a time, so that memory holds no second copy in Python objects."""
+    names = [field.name for field in fields(kind)]
+    layout = pa.schema([(name, _TYPES.get(name, pa.string())) for name in names])
+    return pa.Table.from_batches(_batches(iter(rows), layout, values), layout)
+
+
+def _batches(rows: Iterator[Any], layout: pa.Schema, values: Callable[[Any], Sequence[Any]]) -> Iterator[Any]:
+    while part := [values(row) for row in islice(rows, ROWS_AT_ONCE)]:
+        columns = zip(*part, strict=True)
+        yield pa.record_batch(
+            [pa.array(column, kind) for column, kind in zip(columns, layout.types, strict=True)], schema=layout
         )
 
 
 def _sync(file: Path) -> None:
-    with file.open("rb") as written:
+    with file.open("r+b") as written:
         os.fsync(written.fileno())
 
 
-def _first_line(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).splitlines()[0]
+def _sweep(out: Path, new: Path) -> None:
+    """Remove this run's unfinished file, and those that killed runs left."""
+    for path in out.parent.glob(f".{out.name}.*.new*"):
+        if path.name.startswith(new.name) or path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.splitlines()[0]

@@ -6,12 +6,15 @@ Every answer is noisy as released, with the standard deviation of its noise, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from math import sqrt
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import duckdb
@@ -20,8 +23,7 @@ from anonymiser.bounds import GAP_BUCKETS
 from anonymiser.errors import StatisticsError
 
 LONGEST_RANGE: Final = 32
-DAY: Final = timedelta(days=1)
-READ_ONLY: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
+CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +116,20 @@ class Statistics:
 
     def sites(self) -> list[str]:
         """The sites that have releases."""
-        return [site for (site,) in self._rows("SELECT DISTINCT site FROM release ORDER BY site")]
+        return [site for (site,) in self._rows("SELECT DISTINCT site FROM stats.release ORDER BY site")]
 
     def newest_day(self, site: str) -> date | None:
         """The newest day with totals."""
-        query = "SELECT max(period_start) FROM cell WHERE site = ? AND statistic = 'totals'"
+        query = "SELECT max(period_start) FROM stats.cell WHERE site = ? AND statistic = 'totals'"
         return next((day for (day,) in self._rows(query, site)), None)
 
     def releases(self, site: str) -> list[Release]:
         """Every release of the site, by the days it covers; the newest is last."""
-        query = "SELECT * FROM release WHERE site = ? ORDER BY period_end, period_start, released_at"
-        return [_release(row) for row in self._rows(query, site)]
+        return [_release(self._path, row) for row in self._rows(_RELEASES, site)]
 
     def daily(self, site: str, start: date, end: date) -> list[DailyRow]:
         """The totals of each released day from `start` to `end`, both counted."""
-        query = (
-            "SELECT period_start, metric, value, sigma FROM cell "
-            "WHERE site = ? AND statistic = 'totals' AND period_start BETWEEN ? AND ? ORDER BY period_start, metric"
-        )
-        return [
-            DailyRow(day, metric, value, sigma) for day, metric, value, sigma in self._rows(query, site, start, end)
-        ]
+        return [DailyRow(*row) for row in self._rows(_DAILY, site, start, end)]
 
     def visitors(self, site: str, start: date, end: date) -> RangeFigure:
         """Different visitors from `start` to `end`: on each day those whose last active day lies before `start`.
@@ -144,37 +139,27 @@ class Statistics:
         of daily visitors.
         """
         days = (end - start).days + 1
-        gaps = self._gaps(site, start, end) if 1 < days <= LONGEST_RANGE else []
-        if len({day for day, *_ in gaps}) != days or days == 1:
+        gaps = self._rows(_GAPS, site, start, end) if 1 < days <= LONGEST_RANGE else []
+        if not gaps or len({day for day, *_ in gaps}) != days:
             rows = [row for row in self.daily(site, start, end) if row.metric == "visitors"]
-            return _figure([(row.value, row.sigma) for row in rows], visitor_days=days > 1)
-        new = [(value, sigma) for day, gap, value, sigma in gaps if _longer(gap, (day - start).days)]
+            return _figure([(row.value, row.sigma) for row in rows], visitor_days=days != 1)
+        new = [(value, sigma) for day, gap, value, sigma in gaps if gap in _longer((day - start).days)]
         return _figure(new, visitor_days=False)
 
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
-        """The statistic's keys summed over the periods that lie within the range, the largest first."""
-        within = (
-            "FROM cell WHERE site = ? AND statistic = ? AND period_start >= ? "
-            "AND period_start + CAST(period_days - 1 AS INTEGER) <= ?"
-        )
-        span = f"SELECT min(period_start), max(period_start + CAST(period_days - 1 AS INTEGER)) {within}"
-        first, last = next(self._rows(span, site, statistic, start, end), (None, None))
-        rows = self._rows(
-            f"SELECT key1, key2, sum(value), sqrt(sum(sigma * sigma)) {within} "
-            "GROUP BY key1, key2 ORDER BY sum(value) DESC, key1, key2",
-            site, statistic, start, end,
-        )  # fmt: skip
-        return Breakdown(first, last, [BreakdownRow(key1, key2, float(n), sigma) for key1, key2, n, sigma in rows])
+        """The statistic's keys summed over the periods that lie within the range, the largest first.
+
+        A key adds nothing in a period where it was too rare to be released: there it is part of "(other)".
+        """
+        rows = self._rows(_BREAKDOWN, site, statistic, start, end)
+        found = [BreakdownRow(key1, key2, float(value), sigma) for key1, key2, value, sigma, _, _ in rows]
+        first, last = min((row[4] for row in rows), default=None), max((row[5] for row in rows), default=None)
+        return Breakdown(first, last, found)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; the next question opens it again."""
         with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection, self._seen = None, None
+            self._connection, self._seen = None, None
 
     def __enter__(self) -> Self:
         return self
@@ -182,50 +167,94 @@ class Statistics:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _gaps(self, site: str, start: date, end: date) -> list[tuple[date, str, float, float]]:
-        query = (
-            "SELECT period_start, key1, value, sigma FROM cell "
-            "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ?"
-        )
-        return list(self._rows(query, site, start, end))
-
-    def _rows(self, query: str, *values: Any) -> Iterator[Any]:
-        """One question at a time: a query still running would keep the file alive that was just replaced."""
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        """The answer to one question, on a cursor of its own."""
         try:
             with self._lock:
                 connection = self._current()
-                return iter(connection.execute(query, values).fetchall() if connection else [])
-        except duckdb.Error as error:
-            raise StatisticsError(
-                f"{self._path} is no statistics file of ours, or is damaged ({str(error).splitlines()[0]}); "
-                "publish it again with `consent batch`, or restore it"
-            ) from error
+                cursor = connection.cursor() if connection else None
+            if cursor is None:
+                return []
+            with closing(cursor):
+                return cursor.execute(query, values).fetchall()
+        except (duckdb.Error, OSError) as error:
+            raise _unreadable(self._path, str(error).splitlines()[0]) from error
 
     def _current(self) -> duckdb.DuckDBPyConnection | None:
-        """The connection to the file as it is now."""
+        """The connection to the file as it is now. Cursors of the one before keep their file until they are done."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
-            self._close()
+            self._connection, self._seen = None, None
             return None
         now = (status.st_ino, status.st_mtime_ns, status.st_size)
         if self._seen != now:
-            self._close()
-            self._connection = duckdb.connect(str(self._path), read_only=True, config=READ_ONLY)
-            self._seen = now
+            self._connection, self._seen = None, None
+            self._connection, self._seen = opened(self._path), now
         return self._connection
 
 
-def _release(row: tuple[Any, ...]) -> Release:
-    values = dict(zip((field.name for field in fields(Release)), row, strict=True))
-    values |= {name: json.loads(values[name]) for name in ("bounds", "weights")}
+def opened(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection that can read the file as catalogue `stats`, and nothing else on this machine.
+
+    Not `connect(path)`: DuckDB would hand out an instance that the process has open already, of a file since replaced.
+    """
+    connection = duckdb.connect(":memory:", config=CONFIG)
+    try:
+        connection.execute("ATTACH '{}' AS stats (READ_ONLY)".format(str(path).replace("'", "''")))
+        connection.execute("SET enable_external_access = false")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+_RELEASE_COLUMNS: Final = tuple(field.name for field in fields(Release))
+_RELEASES: Final = (
+    f"SELECT {', '.join(_RELEASE_COLUMNS)} FROM stats.release WHERE site = ? "  # noqa: S608 - names from this file
+    "ORDER BY period_end, period_start, released_at"
+)
+_DAILY: Final = (
+    "SELECT period_start, metric, value, sigma FROM stats.cell "
+    "WHERE site = ? AND statistic = 'totals' AND period_start BETWEEN ? AND ? ORDER BY period_start, metric"
+)
+_GAPS: Final = (
+    "SELECT period_start, key1, value, sigma FROM stats.cell "
+    "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ?"
+)
+_BREAKDOWN: Final = (
+    "SELECT key1, key2, sum(value), sqrt(sum(sigma * sigma)), min(period_start), max(period_start + period_days - 1) "
+    "FROM stats.cell WHERE site = ? AND statistic = ? AND period_start >= ? AND period_start + period_days - 1 <= ? "
+    "GROUP BY key1, key2 ORDER BY sum(value) DESC, key1, key2"
+)
+
+
+def _release(path: Path, row: tuple[Any, ...]) -> Release:
+    values = dict(zip(_RELEASE_COLUMNS, row, strict=True))
+    try:
+        values |= {name: _json(values[name]) for name in ("bounds", "weights")}
+    except ValueError as error:
+        raise _unreadable(path, f"release {values['release_id']}: bounds or weights are no JSON") from error
     return Release(**values | {"released_at": values["released_at"].replace(tzinfo=UTC)})
 
 
-def _figure(parts: list[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:
+@lru_cache(maxsize=64)
+def _json(text: str) -> Mapping[str, Any]:
+    """Read once: thousands of releases share the few texts of a site's settings."""
+    return MappingProxyType(json.loads(text))
+
+
+def _figure(parts: Sequence[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:
     return RangeFigure(sum(v for v, _ in parts), sqrt(sum(s * s for _, s in parts)), visitor_days)
 
 
-def _longer(gap: str, days: int) -> bool:
-    """Whether a gap of that bucket is longer than `days`; within 32 days every bucket is on one side."""
-    return GAP_BUCKETS.index(gap) >= days
+def _longer(days: int) -> frozenset[str]:
+    """The gaps longer than `days`; within 32 days every bucket is on one side."""
+    return frozenset(GAP_BUCKETS[days:])
+
+
+def _unreadable(path: Path, reason: str) -> StatisticsError:
+    return StatisticsError(
+        f"{path} is no statistics file of ours, or is damaged ({reason}); publish it again with `consent batch`, or "
+        "restore it"
+    )

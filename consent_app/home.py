@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import date, timedelta
-from importlib.resources import as_file, files
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from shutil import copytree
 from typing import Final
 
 from consent_app.errors import SettingsError
@@ -35,8 +35,7 @@ def create(settings: Settings) -> None:
             raise SettingsError(f"{path} is there already, and nothing is overwritten; name another folder with --home")
     try:
         make_private_folder(settings.home)
-        with as_file(files("consent_app") / "starter") as starter:
-            copytree(starter, settings.home, dirs_exist_ok=True)
+        _copy(files("consent_app") / "starter", settings.home)
     except OSError as error:
         raise SettingsError(
             f"{settings.home} cannot be made ({error.strerror}); name a folder you may write"
@@ -85,6 +84,16 @@ def require_private_parts(settings: Settings) -> int:
     for part in parts:
         require_private(part)
     return len(parts)
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    """Copy files and folders, contents only: the modes of an installed package are not those of a data home."""
+    for part in source.iterdir():
+        if part.is_dir():
+            (target / part.name).mkdir(exist_ok=True)
+            _copy(part, target / part.name)
+        else:
+            (target / part.name).write_bytes(part.read_bytes())
 
 
 def _still_needed(keys: Sequence[Key], long_ago: date) -> list[Key]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from consent_app.demo.visitors import AGENTS, Crowd, Visitor, body, walk
+from consent_app.errors import ConsentError
 from consent_app.sites import Sites
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Driver:
         }
         status, answer = self._post("/v1/consent", "application/json", json.dumps(decision).encode(), crowd, visitor)
         if status != 201:
-            raise RuntimeError(f"the demo's decision for {crowd.site} was answered {status}: {answer[:200]!r}")
+            raise ConsentError(f"the demo's decision for {crowd.site} was answered {status}: {answer[:200]!r}")
         return str(json.loads(answer)["permit"])
 
     def _post(self, path: str, kind: str, content: bytes, crowd: Crowd, visitor: Visitor) -> tuple[int, bytes]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from anonymiser.spool import Spool
 from anonymiser.stats import Statistics
+from consent_app.banner import blueprint as banner_pages
+from consent_app.collect import blueprint as collect_pages
+from consent_app.dashboard import blueprint as dashboard_pages
 from consent_app.errors import SettingsError
 from consent_app.guard import LONGEST_BODY, install
 from consent_app.ledger import Ledger
+from consent_app.operations import blueprint as operations_pages
+from consent_app.preference import blueprint as preference_pages
 from consent_app.receipts import Seal
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
@@ -32,9 +34,8 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
     _configure(app, settings)
     install(app)
-    for name in ("banner", "preference", "collect", "operations", "dashboard"):
-        if find_spec(f"consent_app.{name}"):
-            app.register_blueprint(import_module(f"consent_app.{name}").blueprint)
+    for blueprint in (banner_pages, preference_pages, collect_pages, dashboard_pages, operations_pages):
+        app.register_blueprint(blueprint)
     return app
 
 

@@ -135,10 +135,10 @@ def read_body(kind: str, limit: int) -> bytes:
         raise MediaTypeError(kind)
     if (request.content_length or 0) > limit:
         raise TooLargeError(limit)
-    body = request.stream.read(limit + 1)
+    body: bytes = request.stream.read(limit + 1)
     if len(body) > limit:
         raise TooLargeError(limit)
-    return cast(bytes, body)
+    return body
 
 
 def comes_from(site: Site) -> bool:

@@ -1,0 +1,158 @@
+"""A page-view beacon becomes unlinkable facts in memory, or nothing. What it came with is dropped either way.
+
+Address and user agent are looked at here and nowhere kept. The answer is 202 (kept) or 204 with one word of why not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from datetime import date, datetime
+from functools import lru_cache
+from threading import Lock
+from typing import Final
+
+from flask import Blueprint, Response, current_app, request
+
+from anonymiser import agents, facts
+from anonymiser.errors import BeaconError, SegmentError
+from anonymiser.facts import Beacon
+from consent_app.errors import MediaTypeError, NotFoundError, TooLargeError, UnavailableError
+from consent_app.guard import comes_from, is_known_origin, limit_rate, read_body
+from consent_app.receipts import Permit
+from consent_app.rooms import Rooms, rooms
+from consent_app.sites import STATISTICS, Site
+
+NAME: Final = "consent-nonces"
+MOST_NONCES: Final = 100_000
+
+blueprint = Blueprint("collect", __name__)
+
+
+class _DroppedError(Exception):
+    """This beacon is not counted; its text is the one word that is told."""
+
+
+class Nonces:
+    """The last beacons' random numbers, by which a retry is known. In memory only, and only so many. Thread-safe."""
+
+    def __init__(self, most: int = MOST_NONCES) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def is_new(self, site: str, nonce: str) -> bool:
+        """Remember a number; False when it was there."""
+        with self._lock:
+            if (site, nonce) in self._seen:
+                return False
+            self._seen[site, nonce] = None
+            if len(self._seen) > self._most:
+                self._seen.popitem(last=False)
+            return True
+
+    def forget(self, site: str, nonce: str) -> None:
+        """Let a beacon that could not be kept come again."""
+        with self._lock:
+            self._seen.pop((site, nonce), None)
+
+
+@blueprint.record_once
+def _remember(state: object) -> None:
+    """One memory of numbers for each application."""
+    state.app.extensions[NAME] = Nonces()  # type: ignore[attr-defined]
+
+
+@blueprint.post("/v1/collect")
+def collect() -> Response:
+    """Keep the facts of a beacon. Raises RateError, and UnavailableError while the disk takes nothing."""
+    try:
+        body = _body()
+        limit_rate("beacon", rooms().settings.beacons_per_minute)
+        _keep(rooms(), _parsed(body))
+    except _DroppedError as dropped:
+        return Response(status=204, headers={"X-Collect": f"dropped; reason={dropped}"})
+    return Response(status=202)
+
+
+def _body() -> bytes:
+    """The beacon's text, if its kind, size and origin are those of a beacon."""
+    try:
+        body = read_body("text/plain", facts.MAX_BYTES)
+    except MediaTypeError as error:
+        raise _DroppedError("type") from error
+    except TooLargeError as error:
+        raise _DroppedError("size") from error
+    origin = request.headers.get("Origin", "null")
+    if origin != "null" and not is_known_origin(origin):
+        raise _DroppedError("origin")
+    return body
+
+
+def _parsed(body: bytes) -> Beacon:
+    try:
+        return facts.parse(body)
+    except BeaconError as error:
+        raise _DroppedError("schema") from error
+
+
+def _keep(here: Rooms, beacon: Beacon) -> None:
+    site = _site(here, beacon)
+    now = here.settings.clock().astimezone(site.zone)
+    _check_permit(here.seal.check_permit(beacon.permit, site.key), site)
+    _check_visit(beacon, site, now)
+    agent = agents.identify(request.user_agent.string)
+    if agent.bot:
+        raise _DroppedError("bot")
+    nonces: Nonces = current_app.extensions[NAME]
+    if not nonces.is_new(site.key, beacon.nonce):
+        raise _DroppedError("repeat")
+    try:
+        here.spool.add(facts.shred(beacon, agent, now.hour, site.own_hosts))
+    except SegmentError as error:
+        nonces.forget(site.key, beacon.nonce)
+        raise UnavailableError("statistics cannot be taken right now; try again") from error
+
+
+def _site(here: Rooms, beacon: Beacon) -> Site:
+    try:
+        site = here.sites.get(beacon.site)
+    except NotFoundError as error:
+        raise _DroppedError("site") from error
+    if not comes_from(site):
+        raise _DroppedError("origin")
+    return site
+
+
+def _check_permit(permit: Permit | None, site: Site) -> None:
+    """A visitor's own choice wins over Global Privacy Control; what merely runs by default gives way to it."""
+    purpose = site.purpose(STATISTICS)
+    if permit is None or purpose is None or not permit.allows(STATISTICS):
+        raise _DroppedError("permit")
+    if permit.notice != site.notice.short:
+        raise _DroppedError("notice")
+    if not permit.explicit and not purpose.by_default:
+        raise _DroppedError("permit")
+    if not permit.explicit and request.headers.get("Sec-GPC") == "1":
+        raise _DroppedError("gpc")
+
+
+def _check_visit(beacon: Beacon, site: Site, now: datetime) -> None:
+    if abs((date.fromisoformat(beacon.day) - now.date()).days) > 1:
+        raise _DroppedError("day")
+    if site.excluded_networks and _is_within(request.remote_addr or "", site.excluded_networks):
+        raise _DroppedError("network")
+
+
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in network for network in _networks(networks))
+
+
+@lru_cache(maxsize=64)
+def _networks(networks: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(network) for network in networks)

@@ -1,0 +1,247 @@
+"""Decisions over HTTP: as JSON for scripts, as a form without them; and the page of what each site stores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Response
+
+from consent_app.decisions import (
+    Choice,
+    Outcome,
+    choice_from_form,
+    choice_from_json,
+    decide,
+    heal,
+    holds,
+    notice_facts,
+    read_form,
+    read_json,
+    site_of,
+    withdrawal,
+)
+from consent_app.declared import ENDONYMS, page
+from consent_app.errors import FieldsError, NotFoundError, StaleNoticeError
+from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
+from consent_app.languages import available, known
+from consent_app.receipts import VALIDITY, Receipt
+from consent_app.rooms import rooms
+from consent_app.sites import Site
+
+READABLE: Final = "consent"
+PROOF: Final = "__Secure-consent_proof"
+RIGHTS: Final = "__Secure-consent_rights"
+# The proof goes to the two addresses that take decisions, never with a page or a beacon.
+PROOF_PATHS: Final = ("/v1/consent", "/consent")
+RIGHTS_PATH: Final = "/your-data"
+_LOCAL: Final = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]{0,1000}")
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+blueprint = Blueprint("preference", __name__)
+
+
+@blueprint.post("/v1/consent")
+def decide_by_script() -> ResponseReturnValue:
+    """Take a decision as JSON: 201 with what the script keeps, once it is in the ledger."""
+    body = read_body("application/json", LONGEST_DECISION)
+    _limit()
+    document = read_json(body)
+    site = site_of(document, rooms().sites)
+    require_own_page(site)
+    choice, token = choice_from_json(document, site)
+    return _decided(choice, token)
+
+
+@blueprint.delete("/v1/consent")
+def withdraw() -> ResponseReturnValue:
+    """Withdraw everything optional; the body may carry `method`, `lang` and the `token` a script holds."""
+    body = read_body("application/json", LONGEST_DECISION) if request.content_length else b"{}"
+    _limit()
+    site = _asked_site()
+    require_own_page(site)
+    choice, token = withdrawal(read_json(body), site)
+    return _decided(choice, token)
+
+
+@blueprint.get("/v1/consent")
+def state() -> ResponseReturnValue:
+    """What this visitor's proof says of a site, or what holds without one."""
+    site = _asked_site()
+    proof = _proof(site)
+    if proof:
+        heal(rooms(), site, proof)
+    valid = proof if holds(proof, site) else None
+    defaults = {purpose.key: purpose.by_default and not _gpc() for purpose in site.optional}
+    said: dict[str, Any] = {
+        "site": site.key,
+        "notice": notice_facts(site),
+        "decided": valid is not None,
+        "decisions": dict(valid.decisions) if valid else defaults,
+    }
+    if valid and valid.id:
+        said["receipt"] = valid.id
+    return _private(jsonify(said))
+
+
+@blueprint.post("/consent")
+def decide_by_form() -> ResponseReturnValue:
+    """Take a decision from a form, without script: 303 back to a page of the same site, once it is in the ledger."""
+    body = read_body("application/x-www-form-urlencoded", LONGEST_DECISION)
+    _limit()
+    document = read_form(body)
+    site = site_of(document, rooms().sites)
+    require_own_page(site)
+    if site.embed != "same-host":
+        raise FieldsError({"site": "keeps choices in its own pages; use “Cookie settings” there"})
+    back = local_path(document.get("return", ""))
+    try:
+        choice = choice_from_form(document, site)
+    except StaleNoticeError as error:
+        return _page(site, known(document.get("lang", "")), back=back, stale=True), error.status
+    outcome = _record(choice, _proof(site))
+    there = back or url_for("preference.cookies", site=site.key, lang=choice.lang, saved=1)
+    answer = redirect(iri_to_uri(there), 303)
+    _remember(answer, site, outcome)
+    return _private(answer)
+
+
+@blueprint.get("/cookies")
+def cookies() -> ResponseReturnValue:
+    """What a site stores and for what, and the form to choose without script."""
+    key = request.args.get("site", "")
+    site = rooms().sites.get(key) if key else rooms().sites.by_host(request.host)
+    if site is None:
+        return redirect(url_for("operations.front"))
+    back = local_path(request.args.get("return", ""))
+    return _page(site, _language(site), back=back, saved="saved" in request.args)
+
+
+@blueprint.get("/v1/receipts/<record_id>")
+def show_receipt(record_id: str) -> ResponseReturnValue:
+    """Every record of one id, oldest first: whoever holds the id was given it with the decision."""
+    history = rooms().ledger.history(record_id) if _ID.fullmatch(record_id) else []
+    records = [entry.record for entry in history if entry.kind == "consent"]
+    if not records:
+        raise NotFoundError("there is no receipt of this id; a refusal has none")
+    return _private(jsonify({"receipt": record_id, "records": records}))
+
+
+def local_path(address: str) -> str:
+    """The address if it is a path on this host, else "": nobody is led to another site by a form."""
+    return address if _LOCAL.fullmatch(address) else ""
+
+
+def _decided(choice: Choice, token: str) -> ResponseReturnValue:
+    site = choice.site
+    earlier = rooms().seal.open(token, site.key) if token else _proof(site)
+    outcome = _record(choice, earlier)
+    answer = jsonify(
+        decisions=outcome.receipt.decisions,
+        permit=outcome.permit,
+        token=outcome.token,
+        receipt=outcome.record_id,
+        value=outcome.value,
+    )
+    answer.status_code = 201
+    if site.embed == "same-host":
+        _remember(answer, site, outcome)
+    return _private(answer)
+
+
+def _record(choice: Choice, earlier: Receipt | None) -> Outcome:
+    if earlier:
+        heal(rooms(), choice.site, earlier)
+    return decide(rooms(), choice, earlier)
+
+
+def _remember(answer: Response, site: Site, outcome: Outcome) -> None:
+    """Set the cookies of a decision, with lifetimes that are fixed now, and take away those of what is off."""
+    seconds = int(VALIDITY.total_seconds())
+    answer.set_cookie(READABLE, outcome.value, seconds, secure=request.is_secure, samesite="Lax")
+    for name, path in (*((PROOF, path) for path in PROOF_PATHS), (RIGHTS, RIGHTS_PATH)):
+        answer.set_cookie(name, outcome.token, seconds, path=path, secure=True, httponly=True, samesite="Lax")
+    for name in _left_over(site, outcome.receipt.decisions):
+        for domain in (None, *_domains(request.host)):
+            answer.delete_cookie(name, domain=domain)
+
+
+def _left_over(site: Site, decisions: Mapping[str, bool]) -> Iterator[str]:
+    """Names of cookies the browser has just sent that are declared only for what is off."""
+    declared = [
+        (cookie.name, decisions.get(purpose.key, True))
+        for purpose in site.purposes
+        for cookie in purpose.cookies
+        if cookie.kind == "cookie"
+    ]
+    for name in request.cookies:
+        verdicts = {allowed for pattern, allowed in declared if _matches(pattern, name)}
+        if verdicts == {False}:
+            yield name
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _domains(host: str) -> Iterator[str]:
+    """The host and each domain above it that a cookie can have been set for."""
+    labels = host.partition(":")[0].split(".")
+    for first in range(len(labels) - 1):
+        yield ".".join(labels[first:])
+
+
+def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: bool = False) -> Response:
+    shown = page(site, lang, request.cookies.get(READABLE, ""), rooms().settings.clock(), gpc=_gpc())
+    address: dict[str, Any] = {"site": site.key, "lang": lang, "saved": 1, "return": back or None}
+    languages = {tag: ENDONYMS.get(tag, tag) for tag in available()}
+    html = render_template(
+        "cookies.html",
+        page=shown,
+        lang=lang,
+        dir=shown.texts["direction"],
+        back=back,
+        after=url_for("preference.cookies", **address),
+        saved=saved and bool(shown.decided),
+        stale=stale,
+        gpc=_gpc() and not shown.decided,
+        languages=languages,
+    )
+    return _private(Response(html, mimetype="text/html"))
+
+
+def _asked_site() -> Site:
+    key = request.args.get("site")
+    if not key:
+        raise FieldsError({"site": "is missing from the query, as in /v1/consent?site=example"})
+    return rooms().sites.get(key)
+
+
+def _proof(site: Site) -> Receipt | None:
+    return rooms().seal.open(request.cookies.get(PROOF, ""), site.key)
+
+
+def _language(site: Site) -> str:
+    """What the address asks for, else the browser, else the site."""
+    asked = request.args.get("lang", "")
+    if asked.lower().partition("-")[0] in available():
+        return known(asked)
+    return request.accept_languages.best_match(available()) or known(site.language)
+
+
+def _gpc() -> bool:
+    return request.headers.get("Sec-GPC") == "1"
+
+
+def _limit() -> None:
+    limit_rate("decision", rooms().settings.decisions_per_minute)
+
+
+def _private(answer: Response) -> Response:
+    """What is one visitor's stays out of caches."""
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from math import sqrt
 from pathlib import Path
 from threading import Lock
@@ -111,8 +110,7 @@ class Statistics:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        self._seen: tuple[int, int, int] | None = None
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._file: _File | None = None
 
     def sites(self) -> list[str]:
         """The sites that have releases."""
@@ -125,7 +123,8 @@ class Statistics:
 
     def releases(self, site: str) -> list[Release]:
         """Every release of the site, by the days it covers; the newest is last."""
-        return [_release(self._path, row) for row in self._rows(_RELEASES, site)]
+        file = self._current()
+        return list(file.releases(site)) if file else []
 
     def daily(self, site: str, start: date, end: date) -> list[DailyRow]:
         """The totals of each released day from `start` to `end`, both counted."""
@@ -159,7 +158,7 @@ class Statistics:
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
         with self._lock:
-            self._connection, self._seen = None, None
+            self._file = None
 
     def __enter__(self) -> Self:
         return self
@@ -168,30 +167,58 @@ class Statistics:
         self.close()
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
+        file = self._current()
+        return file.rows(query, *values) if file else []
+
+    def _current(self) -> _File | None:
+        """The file as it is now. A question still being asked of the one before is answered by that one."""
+        with self._lock:
+            try:
+                version = _version(self._path)
+                if self._file is None or self._file.version != version:
+                    self._file = None
+                    self._file = _File(self._path, version)
+            except FileNotFoundError:
+                self._file = None
+            except (duckdb.Error, OSError) as error:
+                raise _unreadable(self._path, error) from error
+            return self._file
+
+
+_Version = tuple[int, int, int]
+
+
+def _version(path: Path) -> _Version:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+class _File:
+    """One version of the published file, held open; what it says never changes."""
+
+    def __init__(self, path: Path, version: _Version) -> None:
+        self.version = version
+        self._path = path
+        self._connection = opened(path)
+        self._lock = Lock()
+        self._releases: dict[str, list[Release]] = {}
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
         """The answer to one question, on a cursor of its own."""
         try:
             with self._lock:
-                connection = self._current()
-                cursor = connection.cursor() if connection else None
-            if cursor is None:
-                return []
+                cursor = self._connection.cursor()
             with closing(cursor):
                 return cursor.execute(query, values).fetchall()
-        except (duckdb.Error, OSError) as error:
-            raise _unreadable(self._path, str(error).splitlines()[0]) from error
+        except duckdb.Error as error:
+            raise _unreadable(self._path, error) from error
 
-    def _current(self) -> duckdb.DuckDBPyConnection | None:
-        """The connection to the file as it is now. Cursors of the one before keep their file until they are done."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            self._connection, self._seen = None, None
-            return None
-        now = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if self._seen != now:
-            self._connection, self._seen = None, None
-            self._connection, self._seen = opened(self._path), now
-        return self._connection
+    def releases(self, site: str) -> list[Release]:
+        """The site's releases, which every page asks for: read once."""
+        if site not in self._releases:
+            found = [release for row in self.rows(_RELEASES, site) for release in _releases(self._path, *row)]
+            self._releases[site] = sorted(found, key=lambda r: (r.period_end, r.period_start, r.released_at))
+        return self._releases[site]
 
 
 def opened(path: Path) -> duckdb.DuckDBPyConnection:
@@ -209,10 +236,12 @@ def opened(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-_RELEASE_COLUMNS: Final = tuple(field.name for field in fields(Release))
+_TEXTS: Final = ("bounds", "weights")
+_PLAIN: Final = ", ".join(f"{field.name} := {field.name}" for field in fields(Release) if field.name not in _TEXTS)
+# Thousands of releases share the few long texts of a site's settings: fetched and read once each.
 _RELEASES: Final = (
-    f"SELECT {', '.join(_RELEASE_COLUMNS)} FROM stats.release WHERE site = ? "  # noqa: S608 - names from this file
-    "ORDER BY period_end, period_start, released_at"
+    f"SELECT bounds, weights, list(struct_pack({_PLAIN})) FROM stats.release WHERE site = ? "  # noqa: S608 - our names
+    "GROUP BY bounds, weights"
 )
 _DAILY: Final = (
     "SELECT period_start, metric, value, sigma FROM stats.cell "
@@ -229,19 +258,12 @@ _BREAKDOWN: Final = (
 )
 
 
-def _release(path: Path, row: tuple[Any, ...]) -> Release:
-    values = dict(zip(_RELEASE_COLUMNS, row, strict=True))
+def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]]) -> list[Release]:
     try:
-        values |= {name: _json(values[name]) for name in ("bounds", "weights")}
-    except ValueError as error:
-        raise _unreadable(path, f"release {values['release_id']}: bounds or weights are no JSON") from error
-    return Release(**values | {"released_at": values["released_at"].replace(tzinfo=UTC)})
-
-
-@lru_cache(maxsize=64)
-def _json(text: str) -> Mapping[str, Any]:
-    """Read once: thousands of releases share the few texts of a site's settings."""
-    return MappingProxyType(json.loads(text))
+        texts = {"bounds": MappingProxyType(json.loads(bounds)), "weights": MappingProxyType(json.loads(weights))}
+    except (ValueError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    return [Release(**row | texts | {"released_at": row["released_at"].replace(tzinfo=UTC)}) for row in rows]
 
 
 def _figure(parts: Sequence[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:
@@ -253,7 +275,8 @@ def _longer(days: int) -> frozenset[str]:
     return frozenset(GAP_BUCKETS[days:])
 
 
-def _unreadable(path: Path, reason: str) -> StatisticsError:
+def _unreadable(path: Path, error: Exception) -> StatisticsError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     return StatisticsError(
         f"{path} is no statistics file of ours, or is damaged ({reason}); publish it again with `consent batch`, or "
         "restore it"

@@ -1,0 +1,153 @@
+"""Identifiers of every kind go in through the web house; not a byte of its home may hold one of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+
+from anonymiser.spool import read, segments
+from consent_app import create_app
+from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
+
+STARTER = Path(__file__).parents[2] / "consent_app" / "starter"
+NOW = datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
+KENT = "http://kent.localhost:8000"
+ADDRESS = "203.0.113.97"
+ADDRESS6 = "2001:db8:c0ff:ee::97"
+MARK = "Quizzlewick"
+AGENT = f"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0.{4711}"
+EMAIL = "canary.person@mailbox-canary.org"
+CARD = "4111111111111111"
+TOKEN = "eyJjYW5hcnkiOiJ0b2tlbiJ9c2VjcmV0Y2FuYXJ5"
+CANARIES = (ADDRESS, ADDRESS6, "140.0.4711", EMAIL, "mailbox-canary", CARD, TOKEN, MARK)
+PATHS = (
+    f"/account/{EMAIL}/orders",
+    f"/x?mail={quote(EMAIL)}",
+    f"/x/{quote(quote(EMAIL))}",
+    f"/reset/{TOKEN}",
+    f"/pay/{CARD}",
+)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    home = tmp_path / "home"
+    shutil.copytree(STARTER, home)
+    keys = ("signing-" * 5,), ("session-" * 5,)
+    settings = Settings(home=home, signing_keys=keys[0], session_keys=keys[1], clock=lambda: NOW)
+    app = create_app(settings)
+    yield app
+    app.extensions[NAME].ledger.close()
+
+
+def beacon(here: Rooms, number: int, **changes: Any) -> bytes:
+    site = here.sites.get("kent")
+    whole = {purpose.key: True for purpose in site.optional}
+    document = {
+        "schema": 1,
+        "site": "kent",
+        "permit": here.seal.permit("kent", site.notice.sha256, whole, NOW.date()),
+        "nonce": f"{number:016x}",
+        "day": "2026-11-24",
+        "kind": "pageview",
+        "path": "/furniture",
+        **{"n": 1, "p": 1, "v": 1, "k": 1, "gap": "first", "lang": "en-GB", "zone": "Europe/London"},
+        **changes,
+    }
+    return json.dumps(document).encode()
+
+
+def visits() -> Iterator[dict[str, Any]]:
+    for path in PATHS:
+        yield {"path": path}
+        yield {"n": 2, "k": 2, "p": 2, "prev": path}
+        yield {"kind": "not_found", "path": path, "g": 1}
+        yield {"kind": "download", "key": path, "g": 1}
+    for text in (EMAIL, quote(EMAIL), CARD, TOKEN, base64.b64encode(EMAIL.encode()).decode()):
+        yield {"referrer": f"https://partner.example/{text}"[:128]}
+        yield {"utm_source": text}
+        yield {"utm_medium": text}
+        yield {"utm_campaign": text}
+        yield {"kind": "search", "key": text, "g": 1}
+        yield {"kind": "goal", "key": text, "g": 1}
+        yield {"kind": "outbound", "key": f"https://{text}@elsewhere.example/{text}"[:500], "g": 1}
+
+
+def decide(app: Flask, here: Rooms, address: str) -> None:
+    site = here.sites.get("kent")
+    headers = {"User-Agent": AGENT, "Origin": KENT, "Referer": f"{KENT}/{EMAIL}", "X-Forwarded-For": address}
+    client = app.test_client()
+    document = {
+        "site": "kent",
+        "notice": site.notice.sha256,
+        "decisions": {purpose.key: True for purpose in site.optional},
+        "method": "api",
+        "lang": f"en-{MARK[:8]}",
+    }
+    wrong = document | {MARK: EMAIL}
+    for sent in (document, wrong):
+        client.post("/v1/consent", json=sent, base_url=KENT, headers=headers, environ_base={"REMOTE_ADDR": address})
+    fields = {"site": "kent", "notice": site.notice.sha256, "choice": "reject", "return": f"/{EMAIL}"}
+    form = client.post("/consent", data=fields, base_url=KENT, headers=headers, environ_base={"REMOTE_ADDR": address})
+    assert form.status_code == 303
+
+
+def test_no_identifier_reaches_the_disk_or_the_log(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    here: Rooms = app.extensions[NAME]
+    client = app.test_client()
+    headers = {"User-Agent": AGENT, "Origin": KENT, "Referer": f"{KENT}/{EMAIL}"}
+    statuses = []
+    with caplog.at_level(logging.DEBUG):
+        for number, changes in enumerate(visits()):
+            client.environ_base["REMOTE_ADDR"] = ADDRESS if number % 2 else ADDRESS6
+            answer = client.post(
+                "/v1/collect",
+                data=beacon(here, number, **changes),
+                content_type="text/plain",
+                base_url=KENT,
+                headers=headers,
+            )
+            statuses.append(answer.status_code)
+        for address in (ADDRESS, ADDRESS6):
+            decide(app, here, address)
+        here.spool.close()
+    assert statuses.count(202) > 40
+    facts = [fact for segment in segments(here.settings.spool) for fact in read(segment).facts]
+    assert len(facts) > 200
+    assert [record.name for record in caplog.records if any(canary in record.getMessage() for canary in CANARIES)] == []
+    assert leaks(here.settings.home) == []
+    assert leaks_in(str(facts).encode()) == []
+
+
+def leaks(home: Path) -> list[str]:
+    files = [file for file in home.rglob("*") if file.is_file()]
+    assert any(file.suffix == ".db" for file in files)
+    return [f"{file.name}: {canary}" for file in files for canary in leaks_in(file.read_bytes())]
+
+
+def leaks_in(content: bytes) -> list[str]:
+    return [canary for canary in CANARIES for spelling in spellings(canary) if spelling.lower() in content.lower()]
+
+
+def spellings(canary: str) -> Iterator[bytes]:
+    yield canary.encode()
+    yield quote(canary, safe="").encode()
+    yield base64.b64encode(canary.encode()).rstrip(b"=")[:-1]
+
+
+def test_the_search_would_find_them(app: Flask) -> None:
+    here: Rooms = app.extensions[NAME]
+    (here.settings.home / "leak.txt").write_bytes(f"x{quote(EMAIL)}y".encode())
+    assert any(EMAIL in found for found in leaks(here.settings.home))
+    here.spool.close()

@@ -1,0 +1,228 @@
+"""Beacons through the real application: what is kept, and the one word for everything that is not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from anonymiser.errors import SegmentError
+from anonymiser.facts import Fact
+from anonymiser.spool import read, segments
+from consent_app.collect import Nonces
+from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
+from tests.web.conftest import Clock
+
+KENT = "http://kent.localhost:8000"
+SURREY = "http://surrey.localhost:8000"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+FIRST = {"n": 1, "p": 1, "v": 1, "k": 1, "gap": "first", "screen": "large", "lang": "en-GB", "zone": "Europe/London"}
+MakeApp = Callable[[Settings], Flask]
+
+
+@pytest.fixture
+def here(app: Flask) -> Rooms:
+    rooms: Rooms = app.extensions[NAME]
+    return rooms
+
+
+def permit(here: Rooms, site: str = "kent", *, explicit: bool = True, **decisions: bool) -> str:
+    found = here.sites.get(site)
+    whole = {purpose.key: True for purpose in found.optional} | decisions
+    return here.seal.permit(site, found.notice.sha256, whole, here.settings.clock().date(), explicit=explicit)
+
+
+def beacon(here: Rooms, site: str = "kent", **changes: Any) -> dict[str, Any]:
+    start = {"schema": 1, "site": site, "nonce": "00000000000000aa", "day": "2026-11-24", "kind": "pageview"}
+    return {**start, "path": "/furniture", "permit": permit(here, site), **FIRST, **changes}
+
+
+def send(client: FlaskClient, document: Any, origin: str = KENT, **headers: str) -> TestResponse:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    whole = {"Origin": origin, "User-Agent": FIREFOX, **headers}
+    return client.post(
+        "/v1/collect", data=body, content_type="text/plain;charset=UTF-8", base_url=origin, headers=whole
+    )
+
+
+def dropped(answer: TestResponse) -> str:
+    assert answer.status_code == 204, answer.status
+    assert answer.data == b""
+    return answer.headers["X-Collect"].removeprefix("dropped; reason=")
+
+
+def kept(here: Rooms) -> list[Fact]:
+    here.spool.flush()
+    return [fact for segment in segments(here.settings.spool) for fact in read(segment).facts]
+
+
+def test_a_page_view_becomes_facts(client: FlaskClient, here: Rooms) -> None:
+    answer = send(client, beacon(here, referrer="https://www.google.com/"))
+    assert (answer.status_code, answer.data) == (202, b"")
+    facts = kept(here)
+    assert {fact.site for fact in facts} == {"kent"}
+    found = {(fact.statistic, fact.key1, fact.key2) for fact in facts}
+    assert ("pages", "/furniture", "") in found
+    assert ("browsers", "Firefox", "Linux") in found
+    assert ("hours", "12", "") in found
+    assert ("countries", "GB", "") in found
+    assert any(statistic == "sources" and key.lower().startswith("google") for statistic, key, _ in found)
+
+
+def test_an_internal_referrer_is_no_source(client: FlaskClient, here: Rooms) -> None:
+    send(client, beacon(here, referrer=f"{KENT}/print"))
+    [source] = [fact for fact in kept(here) if fact.statistic == "sources"]
+    assert "kent" not in (source.key1 + source.key2).lower()
+
+
+def test_the_local_hour_counts(client: FlaskClient, here: Rooms, clock: Clock) -> None:
+    clock.forward(days=-120)
+    send(client, beacon(here, day="2026-07-27"))
+    assert [fact.key1 for fact in kept(here) if fact.statistic == "hours"] == ["13"]
+
+
+DROPS: dict[str, dict[str, Any]] = {
+    "schema": {"colour": "red"},
+    "site": {"site": "nowhere"},
+    "day": {"day": "2026-11-22"},
+    "permit": {"permit": "forged.text"},
+}
+
+
+@pytest.mark.parametrize("reason", DROPS)
+def test_a_beacon_that_does_not_fit_is_dropped(client: FlaskClient, here: Rooms, reason: str) -> None:
+    assert dropped(send(client, beacon(here) | DROPS[reason])) == reason
+    assert kept(here) == []
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1])
+def test_a_day_beside_is_kept(client: FlaskClient, here: Rooms, clock: Clock, days: int) -> None:
+    day = (clock.now + timedelta(days=days)).date().isoformat()
+    assert send(client, beacon(here, day=day)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "reason"),
+    [
+        (b"{}", "application/json", "type"),
+        (b"{}", "text/html", "type"),
+        (b"x" * 2049, "text/plain", "size"),
+        (b"{}", "text/plain", "schema"),
+        (b"\xff\xfe", "text/plain", "schema"),
+        (b"[" * 2000, "text/plain", "schema"),
+    ],
+)
+def test_what_is_no_beacon(client: FlaskClient, body: bytes, kind: str, reason: str) -> None:
+    answer = client.post("/v1/collect", data=body, content_type=kind, base_url=KENT, headers={"Origin": KENT})
+    assert dropped(answer) == reason
+
+
+@pytest.mark.parametrize("origin", ["https://stranger.example", SURREY, "null"])
+def test_a_page_of_another_site_counts_nothing(client: FlaskClient, here: Rooms, origin: str) -> None:
+    headers = {"Origin": origin, "User-Agent": FIREFOX}
+    body = json.dumps(beacon(here))
+    answer = client.post("/v1/collect", data=body, content_type="text/plain", base_url=KENT, headers=headers)
+    assert dropped(answer) == "origin"
+    assert kept(here) == []
+
+
+def test_permits_that_allow_nothing(client: FlaskClient, here: Rooms, clock: Clock) -> None:
+    refused = permit(here, statistics=False)
+    another = permit(here, "surrey")
+    default = permit(here, explicit=False)
+    earlier = here.seal.permit("kent", "0" * 64, {"statistics": True}, clock.now.date())
+    old = here.seal.permit("kent", here.sites.get("kent").notice.sha256, {"statistics": True}, clock.now.date())
+    for text, reason in ((refused, "permit"), (another, "permit"), (default, "permit"), (earlier, "notice")):
+        assert dropped(send(client, beacon(here, permit=text))) == reason
+    clock.forward(days=181)
+    assert dropped(send(client, beacon(here, permit=old, day=clock.now.date().isoformat()))) == "permit"
+    assert kept(here) == []
+
+
+def test_a_choice_wins_over_global_privacy_control(client: FlaskClient, here: Rooms) -> None:
+    signal = {"Sec-GPC": "1"}
+    default = beacon(here, "surrey", permit=permit(here, "surrey", explicit=False))
+    assert dropped(send(client, default, SURREY, **signal)) == "gpc"
+    assert send(client, default, SURREY).status_code == 202
+    chosen = beacon(here, "surrey", nonce="00000000000000bb")
+    assert send(client, chosen, SURREY, **signal).status_code == 202
+
+
+@pytest.mark.parametrize("agent", ["Googlebot/2.1 (+http://www.google.com/bot.html)", "", "curl/8.0", "HeadlessChrome"])
+def test_robots_are_not_counted(client: FlaskClient, here: Rooms, agent: str) -> None:
+    assert dropped(send(client, beacon(here), **{"User-Agent": agent})) == "bot"
+
+
+def test_a_retry_is_counted_once(client: FlaskClient, here: Rooms) -> None:
+    assert send(client, beacon(here)).status_code == 202
+    assert dropped(send(client, beacon(here))) == "repeat"
+    assert Counter(fact.statistic for fact in kept(here))["views"] == 1
+
+
+def test_numbers_are_remembered_up_to_a_bound() -> None:
+    nonces = Nonces(most=3)
+    assert all(nonces.is_new("kent", str(number)) for number in range(5))
+    assert not nonces.is_new("kent", "4")
+    assert nonces.is_new("surrey", "4")
+    assert nonces.is_new("kent", "0")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.77", "::ffff:192.0.2.77", "2001:db8::5"])
+def test_excluded_networks(home: Path, settings: Settings, make_app: MakeApp, address: str) -> None:
+    file = home / "sites.toml"
+    networks = 'search_parameter = "q"\nexcluded_networks = ["192.0.2.0/24", "2001:db8::/32"]'
+    file.write_text(file.read_text("utf-8").replace('search_parameter = "q"', networks, 1), "utf-8")
+    app = make_app(settings)
+    here: Rooms = app.extensions[NAME]
+    client = app.test_client()
+    client.environ_base["REMOTE_ADDR"] = address
+    assert dropped(send(client, beacon(here))) == "network"
+    client.environ_base["REMOTE_ADDR"] = "198.51.100.1"
+    assert send(client, beacon(here)).status_code == 202
+
+
+def test_too_many_beacons_from_one_address(settings: Settings, make_app: MakeApp, clock: Clock) -> None:
+    object.__setattr__(settings, "beacons_per_minute", 2)
+    app = make_app(settings)
+    here: Rooms = app.extensions[NAME]
+    answers = [send(app.test_client(), beacon(here, nonce=f"{number:016x}")) for number in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert answers[-1].headers["Retry-After"] == "60"
+    clock.forward(minutes=1)
+    assert send(app.test_client(), beacon(here)).status_code == 202
+
+
+def test_a_spool_that_takes_nothing_is_told(client: FlaskClient, here: Rooms) -> None:
+    here.spool.close()
+    with pytest.raises(SegmentError):
+        here.spool.add([Fact("kent", "2026-11-24", "views", "", "", 1)])
+    for _ in range(2):
+        answer = send(client, beacon(here))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+FIELDS = st.sampled_from([*FIRST, "prev", "g", "f", "key", "step", "engaged", "scroll", "referrer", "utm_campaign"])
+VALUES = st.integers(-3, 100_001) | st.text(max_size=30) | st.none() | st.lists(st.integers(0, 20), max_size=3)
+
+
+@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.dictionaries(FIELDS, VALUES, max_size=5), path=st.text(max_size=60), nonce=st.integers(0, 2**64 - 1))
+def test_no_beacon_does_worse_than_being_dropped(
+    app: Flask, here: Rooms, clock: Clock, changes: dict[str, Any], path: str, nonce: int
+) -> None:
+    clock.forward(seconds=1)
+    document = beacon(here, path=f"/{path}", nonce=f"{nonce:016x}", **changes)
+    answer = send(app.test_client(), document)
+    assert answer.status_code in (202, 204)

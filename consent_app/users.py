@@ -21,7 +21,8 @@ Role = Literal["viewer", "admin", "auditor"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 256
-_NAME: Final = r"[a-z0-9][a-z0-9._@-]{0,63}"
+LONGEST_NAME: Final = 64
+_NAME: Final = rf"[a-z0-9][a-z0-9._@-]{{0,{LONGEST_NAME - 1}}}"
 _HASHER: Final = PasswordHasher()
 
 
@@ -47,7 +48,7 @@ class User:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name):
-            raise UsersError(f"user name {self.name!r} may hold a to z, 0 to 9 and . _ @ - (at most 64)")
+            raise UsersError(f"user name {self.name!r} may hold a to z, 0 to 9 and . _ @ - (at most {LONGEST_NAME})")
         if self.role not in ROLES:
             raise UsersError(f"role {self.role!r} is not one of {', '.join(ROLES)}")
 

@@ -66,26 +66,31 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Everything the template draws: paths in a 1000 x `height` box, marks and ticks around it."""
+    """Everything the template draws: paths in a 1000 x `height` box, marks and ticks around it.
+
+    `earlier` are the lines of the days it is compared with.
+    """
 
     title: str
     description: str
     height: int
     lines: tuple[str, ...]
     bands: tuple[str, ...]
+    earlier: tuple[str, ...]
     marks: tuple[Mark, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
 
 
-def line(title: str, points: Sequence[Point], labels: Sequence[str]) -> LineChart:
-    """A line chart of `points`; `labels` are their short names on the axis."""
-    step, top = _scale([p.estimate for p in points if p.estimate])
+def line(title: str, points: Sequence[Point], labels: Sequence[str], earlier: Sequence[Point] = ()) -> LineChart:
+    """A line chart of `points`; `labels` are their short names on the axis, `earlier` what they are compared with."""
+    step, top = _scale([p.estimate for p in (*points, *earlier) if p.estimate])
     return LineChart(
         title,
         describe(points),
         HEIGHT,
         *_paths(points, top, HEIGHT),
+        _paths(earlier, top, HEIGHT, len(points))[0],
         tuple(_marks(points, top)),
         tuple(_across(labels)),
         tuple(Tick(_down(level, top, HEIGHT), compact(level)) for level in range(0, top + 1, step)),
@@ -95,7 +100,7 @@ def line(title: str, points: Sequence[Point], labels: Sequence[str]) -> LineChar
 def spark(title: str, points: Sequence[Point]) -> LineChart:
     """A small line without axes."""
     _, top = _scale([p.estimate for p in points if p.estimate])
-    return LineChart(title, describe(points), SPARK_HEIGHT, *_paths(points, top, SPARK_HEIGHT), (), (), ())
+    return LineChart(title, describe(points), SPARK_HEIGHT, *_paths(points, top, SPARK_HEIGHT), (), (), (), ())
 
 
 def describe(points: Sequence[Point]) -> str:
@@ -136,12 +141,12 @@ def _down(value: float, top: int, height: int) -> float:
     return round(height * (1 - min(max(value, 0), top) / top), 1)
 
 
-def _runs(points: Sequence[Point]) -> Iterator[list[tuple[float, Estimate]]]:
-    """Neighbouring released points together, each with its place across in the box."""
+def _runs(points: Sequence[Point], places: int) -> Iterator[list[tuple[float, Estimate]]]:
+    """Neighbouring released points together, each with its place across in a box of so many `places`."""
     run: list[tuple[float, Estimate]] = []
     for index, point in enumerate(points):
         if point.estimate:
-            run.append((round(_x(index, len(points)) * WIDTH / 100, 1), point.estimate))
+            run.append((round(_x(index, places) * WIDTH / 100, 1), point.estimate))
         elif run:
             yield run
             run = []
@@ -149,9 +154,10 @@ def _runs(points: Sequence[Point]) -> Iterator[list[tuple[float, Estimate]]]:
         yield run
 
 
-def _paths(points: Sequence[Point], top: int, height: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _paths(points: Sequence[Point], top: int, height: int, places: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Lines and bands; the points fill the box, or the first of its `places`."""
     lines, bands = [], []
-    for run in _runs(points):
+    for run in _runs(points, places or len(points)):
         lines.append("M" + "L".join(f"{x:g} {_down(e.value, top, height):g}" for x, e in run))
         upper = [f"{x:g} {_down(e.value + e.margin, top, height):g}" for x, e in run]
         lower = [f"{x:g} {_down(e.value - e.margin, top, height):g}" for x, e in reversed(run)]

@@ -59,14 +59,14 @@ def step(margin: float) -> int:
         return 1
     exponent = floor(log10(margin))
     lead = margin / 10**exponent
-    return int(10 ** max(0, exponent - 1 if lead < 3.55 else exponent))
+    return int(10.0 ** max(0, exponent - 1 if lead < 3.55 else exponent))
 
 
 def limit(estimate: Estimate) -> int:
     """A round number that the true count lies below in 39 of 40 cases."""
     top = max(estimate.value, 0) + estimate.margin
-    exponent = floor(log10(max(top, 1)))
-    return next(ceil(rung * 10**exponent) for rung in LADDER if rung * 10**exponent >= top)
+    power = 10.0 ** floor(log10(max(top, 1)))
+    return next(ceil(rung * power) for rung in LADDER if rung * power >= top)
 
 
 def count(estimate: Estimate) -> Figure:
@@ -75,19 +75,41 @@ def count(estimate: Estimate) -> Figure:
         return Figure(f"fewer than about {limit(estimate):,}", limit=True)
     place = step(estimate.margin)
     shown = f"{max(0, round(estimate.value / place)) * place:,}"
-    return Figure(shown, _margin(estimate.margin, place))
+    return Figure(shown, margin(estimate))
 
 
 def share(part: Estimate, whole: Estimate) -> Figure | None:
-    """`part` of `whole` as `38%` ± `3` (first-order propagation of both noises); None when too little is known."""
+    """`part` of `whole` as `38%` ± `3`, or `less than about 20%`; None when too little is known."""
+    rate = _rate(part, whole)
+    if rate is None:
+        return None
+    if not rate.known:
+        return Figure(f"less than about {limit(rate)}%", limit=True)
+    place = step(rate.margin)
+    return Figure(f"{round(rate.value / place) * place}%", margin(rate))
+
+
+def share_change(now: tuple[Estimate, Estimate], then: tuple[Estimate, Estimate]) -> Change | None:
+    """How a share moved, each given as part and whole; None when too little is known of one."""
+    rates = _rate(*now), _rate(*then)
+    if rates[0] is None or rates[1] is None:
+        return None
+    moved = Estimate(abs(rates[0].value - rates[1].value), hypot(rates[0].sigma, rates[1].sigma))
+    if not moved.known or moved.value == 0:
+        return Change("level", "no clear change")
+    direction = "up" if rates[0].value > rates[1].value else "down"
+    place = step(moved.margin)
+    sure = f" ± {margin(moved)}" if moved.margin else ""
+    return Change(direction, f"{direction} {round(moved.value / place) * place} points{sure}")
+
+
+def _rate(part: Estimate, whole: Estimate) -> Estimate | None:
+    """Per cent, by first-order propagation of both noises; None when even the half in which it lies is not known."""
     if not whole.known or whole.value <= 0:
         return None
     ratio = min(max(part.value / whole.value, 0), 1)
-    margin = 100 * Z95 * hypot(part.sigma, ratio * whole.sigma) / whole.value
-    if margin >= 50:
-        return None
-    place = step(margin)
-    return Figure(f"{round(100 * ratio / place) * place}%", _margin(margin, place))
+    rate = Estimate(100 * ratio, 100 * hypot(part.sigma, ratio * whole.sigma) / whole.value)
+    return rate if rate.margin < 50 else None
 
 
 def change(now: Estimate, then: Estimate) -> Change:
@@ -105,6 +127,11 @@ def change(now: Estimate, then: Estimate) -> Change:
     if not percent:
         return Change(direction, f"{direction} by less than {place}%")
     return Change(direction, f"{direction} {percent:,}%" + (f" ± {_margin(margin, place)}" if margin else ""))
+
+
+def margin(estimate: Estimate) -> str:
+    """Its margin as shown beside it; "" where no noise was added."""
+    return _margin(estimate.margin, step(estimate.margin))
 
 
 def _margin(margin: float, place: int) -> str:

@@ -73,7 +73,7 @@ class Lockout:
         failures = self._failures.get(key)
         if failures is None or failures.number < free:
             return timedelta(0)
-        doubled = FIRST_WAIT * 2 ** min(failures.number - free, 16)
+        doubled = FIRST_WAIT * (1 << min(failures.number - free, 16))
         return failures.last + min(doubled, LONGEST_WAIT) - now
 
     def _count(self, key: bytes, now: datetime) -> None:

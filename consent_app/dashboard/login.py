@@ -14,9 +14,9 @@ from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from consent_app.dashboard.lockout import Lockout
-from consent_app.errors import Refused
+from consent_app.errors import RequestError
 from consent_app.rooms import rooms
-from consent_app.users import User
+from consent_app.users import LONGEST_NAME, LONGEST_PASSWORD, User
 
 IDLE: Final = timedelta(minutes=30)
 ABSOLUTE: Final = timedelta(hours=12)
@@ -26,7 +26,7 @@ ENDED: Final = {
     "changed": "You were signed out because your account was changed.",
     "left": "You are signed out.",
 }
-_PAGE: Final = re.compile(r"/dashboard/[a-z0-9-]*(\?[\w=&%.-]*)?")
+_PAGE: Final = re.compile(r"/dashboard/(?!log(?:in|out)(?:\?|$))[a-z0-9-]*(\?[a-zA-Z0-9_=&%.-]*)?")
 
 blueprint = Blueprint("login", __name__)
 
@@ -36,12 +36,18 @@ class SignIn(FlaskForm):  # type: ignore[misc]
 
     name = StringField(
         "Name",
-        validators=[InputRequired("Enter your name."), Length(max=200, message="That is longer than any name here.")],
+        validators=[
+            InputRequired("Enter your name."),
+            Length(max=LONGEST_NAME, message=f"A name has at most {LONGEST_NAME} characters."),
+        ],
         render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
     password = PasswordField(
         "Password",
-        validators=[InputRequired("Enter your password."), Length(max=1000, message="That is longer than any password.")],
+        validators=[
+            InputRequired("Enter your password."),
+            Length(max=LONGEST_PASSWORD, message=f"A password has at most {LONGEST_PASSWORD} characters."),
+        ],
         render_kw={"autocomplete": "current-password"},
     )
     next = HiddenField()
@@ -66,9 +72,9 @@ def sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/logout")
 def sign_out() -> ResponseReturnValue:
-    """End the session. Raises Refused for a form that is not ours."""
+    """End the session. Raises RequestError for a form that is not ours or too old."""
     if not SignOut().validate():
-        raise Refused(400, "This page was open for too long.", remedy="Go back, reload it and sign out again.")
+        raise RequestError("this page was open for too long; go back, reload it and sign out again")
     session.clear()
     return redirect(url_for("dashboard.login.sign_in", ended="left"), 303)
 
@@ -126,7 +132,7 @@ def _signed_in(now: datetime) -> tuple[User | None, str]:
 
 def _fingerprint(user: User) -> str:
     """Changes with the password, so that a new password ends old sessions; says nothing about it."""
-    return hashlib.blake2b(user.hash.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(user.password.encode(), digest_size=8).hexdigest()
 
 
 def _lockout() -> Lockout:

@@ -1,22 +1,30 @@
-"""What one site's page and one line of the site list say: headline figures, the line, the table behind it."""
+"""What one site's page says: headline figures, the line and what it is held against, the table behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from anonymiser.stats import Statistics
 from consent_app.dashboard import charts, figures
-from consent_app.dashboard.cards import Card, cards, first_breakdown
+from consent_app.dashboard.cards import Card, cards
 from consent_app.dashboard.figures import Change, Estimate, Figure
-from consent_app.dashboard.periods import DAY, Period, custom, long, named
-from consent_app.dashboard.series import COUNTS, Series, axis_labels, blocks, equal, grains
+from consent_app.dashboard.periods import BEFORE, COMPARISONS, DAY, Period, custom
+from consent_app.dashboard.series import COUNTS, FEWEST_POINTS, Block, Series, axis_labels, blocks, equal, grains
 
 METRICS: Final = {"views": "Views", "visitors": "Visitors", "visits": "Visits"}
-GRACE: Final = timedelta(hours=6)
+CONTEXT: Final = 27 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page is asked to show: the days, the metric of the line, and a key of COMPARISONS."""
+
+    period: Period
+    metric: str = "views"
+    comparison: str = BEFORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,100 +46,55 @@ class TableRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Graph:
+    """The line and the table behind it. `earlier` names the days of the dashed line, `hazy` says it is mostly noise."""
+
+    chart: charts.LineChart
+    days: str
+    earlier: str
+    hazy: bool
+    columns: Sequence[str]
+    rows: Sequence[TableRow]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """A site's page for one period. `coverage` says which days are missing, `nearest` which have figures."""
+    """A site's page for one period. `coverage` says which days are missing, `nearest` which have figures.
+
+    `comparison` says what the changes are against; `other` is the comparison it offers instead, if it has figures.
+    """
 
     coverage: str
     nearest: Period | None
     headlines: Sequence[Headline]
     comparison: str
+    other: str
     visitor_days: bool
-    chart: charts.LineChart
-    hazy: bool
-    grain: str
-    table: Sequence[TableRow]
+    graph: Graph | None
     cards: Sequence[Card]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of the site list; `first` is the day of its first figures while there are none."""
-
-    key: str
-    name: str
-    late: str
-    first: str = ""
-    spark: charts.LineChart | None = None
-    views: Figure | None = None
-    visitors: Figure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """When a site without figures will have some, and from when on their absence is a fault."""
-
-    first: str
-    breakdown: str
-    after: str
-
-
-def local_day(now: datetime, zone: ZoneInfo) -> date:
-    """The day it is at the site."""
-    return now.astimezone(zone).date()
-
-
-def late(newest: date | None, now: datetime, zone: ZoneInfo) -> str:
-    """What to say when yesterday's figures are overdue; "" while all is well or nothing was ever released."""
-    expected = local_day(now - GRACE, zone) - DAY
-    return "" if newest is None or newest >= expected else f"The newest day is {long(newest)}."
-
-
-def waiting(today: date) -> Waiting:
-    """What a site's page says before its first release."""
-    return Waiting(long(today + DAY), long(first_breakdown(today)), long(today + 2 * DAY))
-
-
-def summary(statistics: Statistics, key: str, name: str, zone: ZoneInfo, now: datetime) -> Summary:
-    """The site's line in the list of sites."""
-    newest, today = statistics.newest_day(key), local_day(now, zone)
-    if newest is None:
-        return Summary(key, name, "", first=long(today + DAY))
-    period = named("28d", today, None)
-    series = Series(statistics, key, period.start, period.end)
-    points = series.points("views", blocks(period.start, period.end, 1))
-    values = (series.value(metric, period.end, period.end) for metric in ("views", "visitors"))
-    views, visitors = (figures.count(value) if value else None for value in values)
-    title = f"{name}: views per day, {period.label}"
-    return Summary(key, name, late(newest, now, zone), "", charts.spark(title, points), views, visitors)
-
-
-def view(statistics: Statistics, site: str, period: Period, metric: str, today: date) -> View:
-    """The site's page for `period`, its line showing `metric`."""
-    before = period.before()
-    series = Series(statistics, site, (before or period).start, period.end)
+def view(statistics: Statistics, site: str, asked: Asked, first: date, today: date) -> View:
+    """The site's page; `first` is its first released day, `today` the local day it is seen on."""
+    period, earlier = asked.period, asked.period.compared(asked.comparison)
+    around = custom(period.end - CONTEXT, period.end)
+    series = Series(statistics, site, filter(None, (period, earlier, around)))
     days = series.released(period)
-    shown = custom(days[0], days[-1]) if days else period
-    compared = before if before and _whole(series, before) and _whole(series, period) else None
-    _, visitor_days = series.visitors(shown.start, shown.end) if days else (None, False)
-    unit, parts = _blocks(series, metric, shown)
-    drawn = equal(parts)
-    points = series.points(metric, drawn)
+    if not days:
+        near = _nearest(statistics, site, first)
+        return View(_coverage(period, days), near, (), "", "", False, None, cards(statistics, site, period, today))
+    shown = custom(days[0], days[-1])
+    held = earlier if earlier and series.covers(earlier) and series.covers(period) else None
     return View(
         coverage=_coverage(period, days),
-        nearest=None if days else _nearest(statistics, site, today),
-        headlines=_headlines(series, shown, compared, visitor_days) if days else (),
-        comparison=_comparison(before, compared),
-        visitor_days=visitor_days,
-        chart=charts.line(f"{_name(metric, visitor_days)} per {unit}", points, axis_labels(drawn)),
-        hazy=not _readable([p.estimate for p in points if p.estimate]),
-        grain=unit.capitalize(),
-        table=_table(series, parts),
+        nearest=None,
+        headlines=_headlines(series, shown, held),
+        comparison=_comparison(period, earlier, held, complete=series.covers(period)),
+        other=_other(asked, first),
+        visitor_days=series.are_visitor_days([(shown.start, shown.end)]),
+        graph=_graph(series, asked.metric, shown, held, around),
         cards=cards(statistics, site, period, today),
     )
-
-
-def _whole(series: Series, period: Period) -> bool:
-    return len(series.released(period)) == period.days
 
 
 def _coverage(period: Period, days: Sequence[date]) -> str:
@@ -140,67 +103,108 @@ def _coverage(period: Period, days: Sequence[date]) -> str:
     if len(days) == period.days:
         return ""
     between = "" if (days[-1] - days[0]).days + 1 == len(days) else ", with gaps"
-    return f"{len(days):,} of these {period.days:,} days are released: {custom(days[0], days[-1]).label}{between}."
+    are = "is" if len(days) == 1 else "are"
+    return f"{len(days):,} of these {period.days:,} days {are} released: {custom(days[0], days[-1]).label}{between}."
 
 
-def _nearest(statistics: Statistics, site: str, today: date) -> Period | None:
+def _nearest(statistics: Statistics, site: str, first: date) -> Period | None:
     newest = statistics.newest_day(site)
-    return (
-        custom(max(newest - 27 * DAY, min(r.period_start for r in statistics.releases(site))), newest)
-        if newest
-        else None
-    )
+    return custom(max(newest - CONTEXT, first), newest) if newest else None
 
 
-def _name(metric: str, visitor_days: bool) -> str:
-    return "Visitor-days" if metric == "visitors" and visitor_days else METRICS[metric]
+def _comparison(period: Period, earlier: Period | None, held: Period | None, *, complete: bool) -> str:
+    if held:
+        return f"Changes are against {held.label}."
+    if earlier is None:
+        return ""
+    missing = earlier if complete else period
+    return f"Changes are not known: not all days of {missing.label} are released."
 
 
-def _blocks(series: Series, metric: str, shown: Period) -> tuple[str, list[tuple[date, date]]]:
-    """The unit of the line and its blocks: days when they can be read, else the longer blocks that can."""
-    choices = [(name, blocks(shown.start, shown.end, size)) for size, name in grains(shown.days)]
-    for name, parts in choices:
-        if _readable([p.estimate for p in series.points(metric, parts) if p.estimate]):
-            return name, parts
-    return choices[-1]
+def _other(asked: Asked, first: date) -> str:
+    """The comparison that is not shown, if its days begin after the site's first released day."""
+    name = next(name for name in COMPARISONS if name != asked.comparison)
+    period = asked.period.compared(name)
+    return name if period and period.start >= first else ""
 
 
-def _readable(estimates: Sequence[Estimate]) -> bool:
-    """Whether at least half the points are larger than their noise."""
-    return 2 * sum(estimate.known for estimate in estimates) >= len(estimates)
+# -- headlines --------------------------------------------------------------------------------------------------------
 
 
-def _headlines(series: Series, shown: Period, compared: Period | None, visitor_days: bool) -> list[Headline]:
-    now = {metric: _sum(series, metric, shown) for metric in COUNTS}
-    then = {metric: _sum(series, metric, compared) for metric in COUNTS} if compared else {}
+def _headlines(series: Series, shown: Period, earlier: Period | None) -> list[Headline]:
+    now = {metric: series.sum(metric, shown.start, shown.end) for metric in COUNTS}
+    then = {metric: series.sum(metric, earlier.start, earlier.end) for metric in COUNTS} if earlier else {}
+    days = series.are_visitor_days([(shown.start, shown.end)])
     counted = [
         Headline(
-            _name(metric, visitor_days),
+            _name(metric, visitor_days=days),
             figures.count(value) if (value := now[metric]) else None,
-            figures.change(value, earlier) if value and (earlier := then.get(metric)) else None,
+            figures.change(value, before) if value and (before := then.get(metric)) else None,
             metric,
         )
         for metric in METRICS
     ]
-    rate = figures.share(now["bounces"], now["visits"]) if now["bounces"] and now["visits"] else None
-    return [*counted, Headline("Bounce rate", rate, None)]
+    return [*counted, _bounce_rate(now, then)]
 
 
-def _sum(series: Series, metric: str, period: Period) -> Estimate | None:
-    if metric == "visitors":
-        return series.visitors(period.start, period.end)[0]
-    return series.sum(metric, period.start, period.end)
+def _bounce_rate(now: dict[str, Estimate | None], then: dict[str, Estimate | None]) -> Headline:
+    shares = [
+        (bounces, visits)
+        for counts in (now, then)
+        if (bounces := counts.get("bounces")) and (visits := counts.get("visits"))
+    ]
+    rate = figures.share(*shares[0]) if shares else None
+    change = figures.share_change(shares[0], shares[1]) if len(shares) == 2 and rate else None
+    return Headline("Bounce rate", rate, change)
 
 
-def _comparison(before: Period | None, compared: Period | None) -> str:
-    if compared:
-        return f"Changes are against {compared.label}."
-    return f"There are no figures of all of {before.label} to compare with." if before else ""
+def _name(metric: str, *, visitor_days: bool) -> str:
+    return "Visitor-days" if metric == "visitors" and visitor_days else METRICS[metric]
 
 
-def _table(series: Series, parts: Sequence[tuple[date, date]]) -> list[TableRow]:
-    rows = []
-    for start, end in parts:
-        values = (series.value(metric, start, end) for metric in METRICS)
-        rows.append(TableRow(custom(start, end).label, [figures.count(v) if v else None for v in values]))
-    return rows
+# -- the line and its table -------------------------------------------------------------------------------------------
+
+
+def _graph(series: Series, metric: str, shown: Period, earlier: Period | None, around: Period) -> Graph:
+    """The line over `shown`; a few days alone make none, so it then runs up to them."""
+    if shown.days < FEWEST_POINTS:
+        shown, earlier = custom(series.released(around)[0], shown.end), None
+    size, unit = _grain(series, metric, shown)
+    parts = blocks(shown.start, shown.end, size)
+    drawn = equal(parts)
+    before = equal(blocks(earlier.start, earlier.end, size))[: len(drawn)] if earlier else []
+    points, others = series.points(metric, drawn), series.points(metric, before)
+    days = series.are_visitor_days(drawn)
+    names = [_name(name, visitor_days=days) for name in METRICS]
+    title = f"{_name(metric, visitor_days=days)} per {unit}"
+    again = dict(zip(drawn, before, strict=False))
+    return Graph(
+        chart=charts.line(title, points, axis_labels(drawn), others),
+        days=shown.label,
+        earlier=earlier.label if earlier else "",
+        hazy=not _readable(p.estimate for p in points),
+        columns=[unit.capitalize(), *names, *([f"{_name(metric, visitor_days=days)} earlier"] if earlier else [])],
+        rows=[_row(series, metric, part, again.get(part), wide=bool(earlier)) for part in parts],
+    )
+
+
+def _grain(series: Series, metric: str, shown: Period) -> tuple[int, str]:
+    """Days when the line can be read in days, else the longer blocks in which it can."""
+    choices = grains(shown.days)
+    for size, unit in choices:
+        if _readable(p.estimate for p in series.points(metric, blocks(shown.start, shown.end, size))):
+            return size, unit
+    return choices[-1]
+
+
+def _readable(estimates: Iterable[Estimate | None]) -> bool:
+    """Whether at least half the points are larger than their noise."""
+    known = [estimate.known for estimate in estimates if estimate]
+    return 2 * sum(known) >= len(known)
+
+
+def _row(series: Series, metric: str, part: Block, earlier: Block | None, *, wide: bool) -> TableRow:
+    values = [series.value(name, *part) for name in METRICS]
+    if wide:
+        values.append(series.value(metric, *earlier) if earlier else None)
+    return TableRow(custom(*part).label, [figures.count(value) if value else None for value in values])

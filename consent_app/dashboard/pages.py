@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from flask import Blueprint, abort, g, render_template, request
+from flask import Blueprint, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
+from anonymiser.errors import StatisticsError
 from consent_app.dashboard import login
 from consent_app.dashboard.certainty import certainty
-from consent_app.dashboard.overview import METRICS, late, local_day, summary, view, waiting
-from consent_app.dashboard.periods import DEFAULT, NAMES, Period, PeriodError, asked, named
+from consent_app.dashboard.overview import METRICS, Asked, view
+from consent_app.dashboard.periods import BEFORE, COMPARISONS, DEFAULT, NAMES, Period, PeriodError, asked, named
+from consent_app.dashboard.standing import late, local_day, summary, waiting
+from consent_app.errors import NotFoundError
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
@@ -29,48 +32,73 @@ def _not_kept(response: Response) -> Response:
     return response
 
 
+@blueprint.errorhandler(StatisticsError)
+def _unreadable(error: StatisticsError) -> ResponseReturnValue:
+    """The statistics file is damaged: the log says why, the page what to do."""
+    current_app.logger.error("dashboard: %s", error)
+    return render_template("dashboard/unreadable.html"), 503, {"Retry-After": "300"}
+
+
 @blueprint.get("/")
 def sites() -> ResponseReturnValue:
     """Every site the account may see, with a sparkline and yesterday's figures."""
     here = rooms()
     now = here.settings.clock()
-    summaries = [summary(here.statistics, s.key, s.name, s.zone, now) for s in _visible()]
-    return render_template("dashboard/sites.html", summaries=summaries)
+    return render_template("dashboard/sites.html", summaries=[summary(here.statistics, s, now) for s in _visible()])
 
 
 @blueprint.get("/<key>")
 def site(key: str) -> ResponseReturnValue:
-    """One site's figures. Answers 404 for a site the account may not see, 400 for dates that cannot be read."""
-    shown = next((s for s in _visible() if s.key == key), None) or abort(404)
+    """One site's figures. Raises NotFoundError for a site the account may not see; 400 for dates nobody can read."""
+    shown = _site(key)
     here = rooms()
     now = here.settings.clock()
     today = local_day(now, shown.zone)
     releases = here.statistics.releases(key)
-    common = {"site": shown, "others": [s for s in _visible() if s.key != key]}
+    common = {"site": shown, "others": [s for s in _visible() if s.key != key], "today": today}
     if not releases:
         return render_template("dashboard/site.html", **common, waiting=waiting(today))
-    period, problem = _period(request.args, today, min(r.period_start for r in releases))
-    metric = request.args.get("metric", "")
-    metric = metric if metric in METRICS else "views"
+    first = min(release.period_start for release in releases)
+    period, problem = _period(request.args, today, first)
+    question = Asked(period, _choice("metric", METRICS, "views"), _choice("compare", COMPARISONS, BEFORE))
     page = render_template(
         "dashboard/site.html",
         **common,
-        view=view(here.statistics, key, period, metric, today),
+        asked=question,
+        kept=_kept(question),
+        view=view(here.statistics, key, question, first, today),
         sure=certainty(releases[-1]),
         late=late(here.statistics.newest_day(key), now, shown.zone),
-        period=period,
-        metric=metric,
-        metric_query={} if metric == "views" else {"metric": metric},
         names=NAMES,
+        comparisons=COMPARISONS,
         problem=problem,
         dates=_dates(period, problem),
-        today=today,
     )
     return page, 400 if problem else 200
 
 
 def _visible() -> list[Site]:
     return [s for s in rooms().sites if g.user.may_see(s.key)]
+
+
+def _site(key: str) -> Site:
+    """A site that is not there and one that may not be seen get the same answer."""
+    for shown in _visible():
+        if shown.key == key:
+            return shown
+    raise NotFoundError("There is no such site among yours. The address may be mistyped; /dashboard/ lists your sites.")
+
+
+def _choice(name: str, choices: Mapping[str, str], usual: str) -> str:
+    chosen = request.args.get(name, usual)
+    return chosen if chosen in choices else usual
+
+
+def _kept(question: Asked) -> dict[str, str]:
+    """What a link to other days keeps in the address."""
+    usual = Asked(question.period)
+    chosen = {"metric": question.metric, "compare": question.comparison}
+    return {name: value for name, value in chosen.items() if value not in (usual.metric, usual.comparison)}
 
 
 def _period(arguments: Mapping[str, str], today: date, first: date) -> tuple[Period, PeriodError | None]:

@@ -17,6 +17,9 @@ NAMES: Final = {
     "all": "All time",
 }
 DEFAULT: Final = "28d"
+BEFORE: Final = "before"
+YEAR: Final = "year"
+COMPARISONS: Final = {BEFORE: "the days before", YEAR: "a year earlier"}
 EARLIEST: Final = date(2000, 1, 1)
 DAY: Final = timedelta(days=1)
 
@@ -64,6 +67,18 @@ class Period:
         if self.name in ("month", "last-month"):
             return _month_before(self)
         return custom(self.start - timedelta(days=self.days), self.start - DAY)
+
+    def year_before(self) -> Period | None:
+        """The same days of last year: by date for a month, else 52 weeks earlier, on the same weekdays."""
+        if self.name == "all":
+            return None
+        if self.name in ("month", "last-month"):
+            return custom(_year_before(self.start), _year_before(self.end))
+        return custom(self.start - 364 * DAY, self.end - 364 * DAY)
+
+    def compared(self, comparison: str) -> Period | None:
+        """The period it is held against; `comparison` is a key of COMPARISONS."""
+        return self.year_before() if comparison == YEAR else self.before()
 
 
 def custom(start: date, end: date) -> Period:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent_app.dashboard.figures import Z95, Estimate, change, count, limit, share, step, total
+from consent_app.dashboard.figures import Z95, Estimate, change, count, limit, share, share_change, step, total
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,22 @@ def test_a_share_carries_the_noise_of_both_counts() -> None:
     assert rate is not None
     assert (rate.text, rate.margin) == ("42%", "4")
     assert share(Estimate(4, 20), Estimate(10, 20)) is None
-    negative = share(Estimate(-30, 5), Estimate(1000, 20))
-    assert negative is not None
-    assert negative.text == "0%"
+
+
+@pytest.mark.parametrize(("part", "text"), [(-30, "less than about 1%"), (5, "less than about 2%"), (20, "2%")])
+def test_a_share_smaller_than_its_noise_is_only_an_upper_limit(part: float, text: str) -> None:
+    rate = share(Estimate(part, 5), Estimate(1000, 20))
+    assert rate is not None
+    assert (rate.text, rate.limit) == (text, part < 20)
+
+
+def test_a_share_moves_only_when_the_noise_cannot_have_moved_it() -> None:
+    whole = Estimate(1000, 5)
+    before = (Estimate(400, 5), whole)
+    moves = [share_change((Estimate(part, 5), whole), before) for part in (410, 500, 300)]
+    assert [move and (move.direction, move.text) for move in moves] == [
+        ("level", "no clear change"),
+        ("up", "up 10 points ± 2"),
+        ("down", "down 10 points ± 1"),
+    ]
+    assert share_change((Estimate(4, 20), Estimate(10, 20)), before) is None

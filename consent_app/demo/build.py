@@ -114,7 +114,6 @@ def _live(settings: Settings, port: int, days: list[date], scale: Scale, progres
                 driver.day(crowds, day)
                 _night(rooms, clock, day)
                 progress(number, len(days))
-            driver.close()
     finally:
         rooms.spool.close()
         rooms.statistics.close()

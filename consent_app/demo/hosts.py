@@ -20,6 +20,8 @@ SERVICE_PATHS: Final = (
     "/.well-known/",
 )
 
+STATIC: Final = "/site/"
+
 
 def by_host(
     service: WSGIApplication,
@@ -30,7 +32,7 @@ def by_host(
 ) -> WSGIApplication:
     """Dispatch by host. `proxied` sites hand the service's paths to it, as behind a reverse proxy; `foreign` do not.
 
-    `welcome` answers for the front page of every other host.
+    `welcome` answers for the front page of every other host, and for its style.
     """
 
     def dispatch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -40,7 +42,7 @@ def by_host(
             return foreign[host](environ, start_response)
         if host in proxied and not path.startswith(SERVICE_PATHS):
             return proxied[host](environ, start_response)
-        if path == "/":
+        if path == "/" or path.startswith(STATIC):
             return welcome(environ, start_response)
         return service(environ, start_response)
 

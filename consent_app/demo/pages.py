@@ -8,6 +8,7 @@ from typing import Final
 from flask import Flask, abort, render_template, request
 
 from consent_app import banner
+from consent_app.demo.hosts import STATIC
 from consent_app.rooms import Rooms
 
 
@@ -72,7 +73,7 @@ DEFIBRENTAL: Final = DemoSite(
 
 def site_app(site: DemoSite, rooms: Rooms) -> Flask:
     """The demo site's own small web application. Its script tag points to the installation's public URL."""
-    app = Flask(__name__, static_url_path="/site")
+    app = Flask(__name__, static_url_path=STATIC.rstrip("/"))
     app.jinja_env.globals["consent_banner"] = lambda key: banner.macro(rooms, key, request)
     by_path = {page.path: page for page in site.pages}
 
@@ -87,7 +88,7 @@ def site_app(site: DemoSite, rooms: Rooms) -> Flask:
 
 def welcome_app(sites: tuple[DemoSite, ...], port: int) -> Flask:
     """The page at the service's own address, which leads to the demo's places."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_url_path=STATIC.rstrip("/"))
 
     @app.get("/")
     def welcome() -> str:

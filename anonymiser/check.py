@@ -1,38 +1,33 @@
-"""Is a published file what it claims to be, and safe? Recomputed from the papers, without the code that released it."""
+"""Is a published file what it claims to be, and safe? Recomputed from the papers, without the code that released it.
+
+What a file cannot show is outside: whether its noise was drawn well, and whether its keys were declared beforehand.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
-from math import exp, log, sqrt
+from functools import cache, lru_cache
+from importlib.resources import files
+from math import exp, log, log1p, sqrt
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
-from anonymiser import scrub
+from anonymiser import schema, scrub
 from anonymiser.bounds import OTHER, ROUNDING, STATISTICS, Statistic
 from anonymiser.errors import StatisticsError
+from anonymiser.stats import opened
 
 DELTA_OF_NOISE: Final = 0.9
-TOLERANCE: Final = 1e-3
-CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
-TABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "release": (
-        "release_id", "site", "period_start", "period_end", "policy", "epsilon", "delta", "k", "bounds", "weights",
-        "catalogue_sha256", "software", "released_at",
-    ),
-    "cell": (
-        "release_id", "site", "period_start", "period_days", "statistic", "key1", "key2", "metric", "value", "sigma",
-    ),
-}  # fmt: skip
-VIEWS: Final = frozenset(
-    (*{s.table for s in STATISTICS.values()}, "channels", "systems"),
-)
-_BY_CELL: Final = {(s.table, s.metric): s for s in STATISTICS.values()}
+DELTA_OF_KEYS: Final = 0.1
+TOLERANCE: Final = 1e-3  # of the releasing side's search for rho
+BOUNDS: Final = frozenset({"l2", "linf", "keys_touched", "fold", "sigma"})
+MOST_RHO: Final = 1e3
+HALVINGS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,159 +39,233 @@ class Finding:
     sentence: str
 
 
-def check(path: Path) -> Iterator[Finding]:
-    """Check a statistics file, one finding after the other; those that need the tables only if these are there.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A statement that finds the worst fault, if any, and the sentence for either case."""
 
-    Raises StatisticsError when the file cannot be opened at all.
+    name: str
+    good: str
+    fault: str
+    values: tuple[str, ...] = ()
+
+
+_QUESTIONS: Final = (
+    _Question("cells", "every number belongs to a release of its days", "{0}, {1}: a cell of {2} has no release"),
+    _Question(
+        "statistics",
+        "every number is one of the protected statistics, with a share of the budget",
+        "{0}, {1}: {2}.{3} is no statistic of ours, covers the wrong days or has no share of the budget",
+    ),
+    _Question(
+        "twice",
+        "no question was answered twice, which would average its noise away",
+        "{0}, {1}: {2} answers what is answered already",
+    ),
+    _Question(
+        "noise",
+        "every number carries at least the noise that its epsilon and delta need",
+        "{0}, {1}: {2} carries noise of {3:.3g} where its epsilon and delta need {4:.3g}",
+        ("tolerance",),
+    ),
+    _Question(
+        "spent",
+        "no browser-day costs more than its releases claim",
+        "{0}, {1}: all that was released costs {2:.2f} times what is claimed",
+        ("tolerance",),
+    ),
+    _Question(
+        "rare",
+        "no key that nobody declared is shown for so few visits that it could be one person's",
+        "{0}, {1}: a key of {2} is shown that too few browsers brought",
+        ("other", "tolerance"),
+    ),
+    _Question(
+        "told",
+        "every release tells the noise its numbers carry",
+        "{0}, {1}: the release tells another noise for {2} than its numbers carry",
+        ("tolerance",),
+    ),
+    _Question(
+        "threshold",
+        "every number without noise is rounded and nought or at least k",
+        "{0}, {1}: {2} holds a count without noise that is too small or not rounded",
+        ("rounding",),
+    ),
+)
+_VALUES: Final[dict[str, Any]] = {"tolerance": TOLERANCE, "other": OTHER, "rounding": ROUNDING}
+
+
+def check(path: Path) -> Iterator[Finding]:
+    """Check a statistics file, one finding after the other; what needs sound tables or claims is left out without them.
+
+    Raises StatisticsError when there is no such file.
     """
     if not path.is_file():
         raise StatisticsError(f"{path} is no file; name a statistics file such as stats.duckdb")
     try:
-        with closing(duckdb.connect(str(path), read_only=True, config=CONFIG)) as connection:
-            shape = _shape(connection)
-            yield shape
-            if shape.ok:
-                for name, (question, good) in _CHECKS.items():
-                    fault = question(connection)
-                    yield Finding(name, not fault, fault or good)
+        with closing(opened(path)) as connection:
+            yield from _findings(connection)
     except duckdb.Error as error:
-        raise StatisticsError(f"{path} is no statistics file ({str(error).splitlines()[0]})") from error
+        yield Finding("file", False, f"cannot be read: {str(error).splitlines()[0]}")
 
 
-def _shape(connection: duckdb.DuckDBPyConnection) -> Finding:
-    found: dict[str, list[str]] = {}
-    for table, column in connection.execute(
-        "SELECT table_name, column_name FROM information_schema.columns ORDER BY table_name, ordinal_position"
-    ).fetchall():
-        found.setdefault(table, []).append(column)
-    strange = sorted(found.keys() - TABLES.keys() - VIEWS)
-    wrong = [name for name, columns in TABLES.items() if tuple(found.get(name, ())) != columns]
-    missing = sorted(VIEWS - found.keys())
-    fault = (
-        (f"{strange[0]!r} is neither a table nor a view of ours" if strange else "")
-        or (f"table {wrong[0]!r} does not have its columns" if wrong else "")
-        or (f"view {missing[0]!r} is missing" if missing else "")
+def _findings(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    shape = _objects(connection)
+    yield shape
+    if not shape.ok:
+        return
+    connection.execute("USE stats")
+    releases = _releases(connection)
+    yield releases
+    yield _identifiers(connection)
+    if releases.ok:
+        _prepare(connection)
+        yield from (_asked(connection, question) for question in _QUESTIONS)
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, question: _Question) -> Finding:
+    values = {name: _VALUES[name] for name in question.values}
+    row = connection.execute(_statement(question.name), values).fetchone()
+    return Finding(question.name, row is None, question.fault.format(*row) if row else question.good)
+
+
+@cache
+def _statement(name: str) -> str:
+    return files("anonymiser").joinpath("sql", f"check_{name}.sql").read_text("utf-8")
+
+
+def _objects(connection: duckdb.DuckDBPyConnection) -> Finding:
+    """Tables, views and nothing else, each exactly as an empty file of ours has it."""
+    found, ours = _held(connection, "stats"), _ours()
+    strange = sorted(found.keys() - ours.keys())
+    missing = sorted(ours.keys() - found.keys())
+    changed = sorted(thing for thing in found.keys() & ours.keys() if found[thing] != ours[thing])
+    for things, what in ((strange, "is not ours"), (missing, "is missing"), (changed, "is not defined as ours is")):
+        if things:
+            kind, name = things[0]
+            return Finding("objects", False, f"the {kind} {name.removeprefix('main.')} {what}")
+    return Finding("objects", True, "two tables and a view for each statistic, and nothing else")
+
+
+@cache
+def _ours() -> dict[tuple[str, str], str]:
+    with closing(duckdb.connect(":memory:")) as connection:
+        for statement in schema.statements():
+            connection.execute(statement)
+        return _held(connection, "memory")
+
+
+def _held(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str], str]:
+    rows = connection.execute(_statement("objects"), {"database": database}).fetchall()
+    return {(kind, name): definition for kind, name, definition in rows}
+
+
+def _releases(connection: duckdb.DuckDBPyConnection) -> Finding:
+    fault = next(_unclear(connection), "")
+    return Finding("releases", not fault, fault or "every release names its policy, price, bounds and shares")
+
+
+def _unclear(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    for site, day in connection.execute(_statement("releases")).fetchall():
+        yield f"{site}, {day}: the release claims what no release of ours can"
+    for (weights,) in connection.execute("SELECT DISTINCT weights FROM release").fetchall():
+        if not (_numbers(weights, frozenset(STATISTICS)) and all(w > 0 for w in json.loads(weights).values())):
+            yield "the weights of a release are not a positive share for each statistic"
+    for (bounds,) in connection.execute("SELECT DISTINCT bounds FROM release").fetchall():
+        found = _object(bounds)
+        if not found or not all(name in STATISTICS and _numbers(json.dumps(of), BOUNDS) for name, of in found.items()):
+            yield "the bounds of a release are not five numbers for each statistic"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _numbers(text: str, names: frozenset[str]) -> bool:
+    """Whether a text is an object of numbers under these names only: no place for anything else."""
+    found = _object(text)
+    return bool(found) and found.keys() <= names and all(type(n) in (int, float) for n in found.values())
+
+
+def _identifiers(connection: duckdb.DuckDBPyConnection) -> Finding:
+    rows = connection.execute("SELECT DISTINCT statistic, key1, key2 FROM cell ORDER BY ALL").fetchall()
+    for statistic, *keys in rows:
+        kinds = [kind for key in keys for kind in scrub.findings(key)]
+        if kinds:
+            return Finding(
+                "identifiers", False, f"a key of {statistic} looks like: {kinds[0]} (it is not repeated here)"
+            )
+    return Finding("identifiers", True, "no key looks like an address, a number or a token of a person")
+
+
+# -- what epsilon and delta need --------------------------------------------------------------------------------------
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lay the table of bounds, the folded keys and the noise each claim needs beside the cells."""
+    connection.execute(
+        "CREATE TEMP TABLE known (name VARCHAR, statistic VARCHAR, metric VARCHAR, schedule VARCHAR, l2 DOUBLE, "
+        "linf INTEGER, keys_touched INTEGER, fold DOUBLE, open BOOLEAN)"
     )
-    return Finding("shape", not fault, fault or f"two tables and {len(VIEWS)} views, nothing else")
+    connection.executemany("INSERT INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*map(_known, STATISTICS.values())])
+    connection.execute("CREATE TEMP TABLE folded (key VARCHAR)")
+    for (key,) in connection.execute("SELECT DISTINCT key1 FROM cell").fetchall():
+        if scrub.is_folded(key):
+            connection.execute("INSERT INTO folded VALUES (?)", [key])
+    connection.execute(
+        "CREATE TEMP TABLE share (epsilon DOUBLE, delta DOUBLE, weights VARCHAR, name VARCHAR, rho DOUBLE, "
+        "sigma DOUBLE, key_delta DOUBLE)"
+    )
+    for claim in connection.execute(
+        "SELECT DISTINCT epsilon, delta, weights FROM release WHERE policy = 'dp'"
+    ).fetchall():
+        connection.executemany("INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?)", [*_shares(*claim)])
+    connection.execute(_statement("width"), {"other": OTHER})
 
 
-def _releases(connection: duckdb.DuckDBPyConnection) -> str:
-    """Every cell belongs to a release of its days; no two releases answer the same days and statistics."""
-    stray = connection.execute(
-        "SELECT c.site, c.period_start FROM cell c LEFT JOIN release r ON r.release_id = c.release_id AND "
-        "r.site = c.site AND r.period_start = c.period_start AND r.period_end - r.period_start + 1 = c.period_days "
-        "WHERE r.release_id IS NULL LIMIT 1"
-    ).fetchone()
-    if stray:
-        return f"a cell of {stray[0]}, {stray[1]}, belongs to no release"
-    twice = connection.execute(
-        "WITH answer AS (SELECT DISTINCT release_id, site, statistic, period_start, period_days FROM cell) "
-        "SELECT a.site, a.statistic, b.period_start FROM answer a JOIN answer b ON a.site = b.site AND "
-        "a.statistic = b.statistic AND a.release_id <> b.release_id AND b.period_start >= a.period_start AND "
-        "b.period_start < a.period_start + CAST(a.period_days AS INTEGER) LIMIT 1"
-    ).fetchone()
-    return f"{twice[1]} of {twice[0]} was answered twice for {twice[2]}" if twice else ""
+def _known(s: Statistic) -> tuple[Any, ...]:
+    return s.name, s.table, s.metric, s.schedule, s.l2, s.linf, s.keys_touched, s.fold, _open_ended(s)
 
 
-def _statistics(connection: duckdb.DuckDBPyConnection) -> str:
-    rows = connection.execute("SELECT DISTINCT statistic, metric FROM cell").fetchall()
-    strange = sorted(row for row in rows if row not in _BY_CELL)
-    return f"{'.'.join(strange[0])} is no statistic that can be protected" if strange else ""
+def _open_ended(statistic: Statistic) -> bool:
+    """Whether visitors can bring keys that nobody declared."""
+    return bool(statistic.keys) and statistic.catalogue != "closed"
 
 
-def _identifiers(connection: duckdb.DuckDBPyConnection) -> str:
-    rows = connection.execute("SELECT DISTINCT statistic, key1, key2 FROM cell WHERE key1 <> ''").fetchall()
-    for statistic, *keys in sorted(rows):
-        for key in keys:
-            kinds = scrub.findings(key)
-            if kinds:
-                return f"a key of {statistic} looks like {kinds[0]} (the key is not repeated here)"
-    return ""
-
-
-def _noise(connection: duckdb.DuckDBPyConnection) -> str:
-    """The noise of every cell is at least what the claimed epsilon and delta need."""
-    releases = connection.execute("SELECT release_id, site, epsilon, delta, weights FROM release WHERE policy = 'dp'")
-    claims = {row[0]: row[1:] for row in releases.fetchall()}
-    cells = connection.execute(
-        "SELECT DISTINCT release_id, statistic, metric, key1, sigma FROM cell SEMI JOIN release "
-        "ON cell.release_id = release.release_id AND policy = 'dp'"
-    ).fetchall()
-    for release_id, table, metric, key, sigma in cells:
-        site, epsilon, delta, weights = claims[release_id]
-        needed = _needed(_BY_CELL[table, metric], key, epsilon, delta, weights)
-        if sigma < needed * (1 - TOLERANCE):
-            return f"{table} of {site} carries noise of {sigma:.2f}; epsilon {epsilon:g} needs {needed:.2f}"
-    return ""
-
-
-def _needed(statistic: Statistic, key: str, epsilon: float, delta: float, weights: str) -> float:
-    """The standard deviation a cell needs: l2 / sqrt(2 rho_i), more where many texts meet in one cell."""
-    shares = _shares(weights)
-    if not shares.get(statistic.name):
-        return float("inf")
-    rho = _rho(epsilon, DELTA_OF_NOISE * delta) * shares[statistic.name]
-    wider = statistic.fold * sqrt(2) if key == OTHER else statistic.fold if scrub.is_folded(key) else 1.0
-    return statistic.l2 / sqrt(2 * rho) * wider
-
-
-@lru_cache(maxsize=256)
-def _shares(weights: str) -> dict[str, float]:
+def _shares(epsilon: float, delta: float, weights: str) -> Iterator[tuple[Any, ...]]:
+    """What a claim makes each statistic's noise, sigma = l2 / sqrt(2 rho_i), and the chance left for each rare key."""
     given: dict[str, float] = json.loads(weights)
-    return {name: weight / sum(given.values()) for name, weight in given.items()}
+    rho = largest_rho(epsilon, DELTA_OF_NOISE * delta)
+    touched = sum(STATISTICS[name].keys_touched for name in given if _open_ended(STATISTICS[name]))
+    key_delta = DELTA_OF_KEYS * delta / max(touched, 1)
+    for name, weight in given.items():
+        sigma = STATISTICS[name].l2 / sqrt(2 * rho * weight / sum(given.values()))
+        yield epsilon, delta, weights, name, rho, sigma, key_delta
 
 
-@lru_cache(maxsize=256)
-def _rho(epsilon: float, delta: float) -> float:
-    """The largest rho whose zCDP implies (epsilon, delta): Canonne, Kamath and Steinke 2020, proposition 7."""
-    low, high = 0.0, 1000.0
-    for _ in range(200):
+@lru_cache(maxsize=64)
+def largest_rho(epsilon: float, delta: float) -> float:
+    """The largest rho for which rho-zCDP (Bun and Steinke 2016) implies (epsilon, delta)-differential privacy."""
+    low, high = 0.0, MOST_RHO
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _delta(middle, epsilon) <= delta else (low, middle)
+        low, high = (middle, high) if _least_delta(middle, epsilon) <= delta else (low, middle)
     return low
 
 
-def _delta(rho: float, epsilon: float) -> float:
-    """delta = min over alpha > 1 of exp((alpha-1)(alpha rho - epsilon)) / (alpha - 1) * (1 - 1/alpha)^alpha."""
-    if rho <= 0:
-        return 0.0
-    low, high = 1.0 + 1e-9, 1e6
+def _least_delta(rho: float, epsilon: float) -> float:
+    """min over alpha > 1 of exp((alpha - 1)(alpha rho - epsilon)) / (alpha - 1) * (1 - 1 / alpha)^alpha.
 
-    def value(alpha: float) -> float:
-        return (alpha - 1) * (alpha * rho - epsilon) - log(alpha - 1) + alpha * log(1 - 1 / alpha)
-
-    for _ in range(400):
-        third = (high - low) / 3
-        if value(low + third) < value(high - third):
-            high -= third
-        else:
-            low += third
-    least = value((low + high) / 2)
-    return exp(least) if least < 0 else 1.0
-
-
-def _threshold(connection: duckdb.DuckDBPyConnection) -> str:
-    row = connection.execute(
-        "SELECT site, statistic, period_start FROM cell JOIN release USING (release_id, site, period_start) "
-        "WHERE policy = 'threshold' AND (sigma <> 0 OR value <> 0 AND value < k OR value % ? <> 0) LIMIT 1",
-        [ROUNDING],
-    ).fetchone()
-    return f"{row[1]} of {row[0]}, {row[2]}, holds a count that is too small or not rounded" if row else ""
-
-
-def _policies(connection: duckdb.DuckDBPyConnection) -> str:
-    row: Any = connection.execute(
-        "SELECT site, policy FROM release WHERE policy NOT IN ('dp', 'threshold') OR epsilon <= 0 OR epsilon > 20 "
-        "OR delta <= 0 OR delta > 0.001 OR period_end < period_start LIMIT 1"
-    ).fetchone()
-    return f"a release of {row[0]} claims what no policy of ours does ({row[1]!r})" if row else ""
-
-
-_CHECKS: Final = {
-    "policies": (_policies, "every release names its policy and its price"),
-    "releases": (_releases, "every cell belongs to one release; no day was answered twice"),
-    "statistics": (_statistics, "every number is one of the protected statistics"),
-    "identifiers": (_identifiers, "no key looks like an address, a number or a token of a person"),
-    "noise": (_noise, "every noisy number carries at least the noise its epsilon and delta need"),
-    "threshold": (_threshold, "every number without noise is rounded and no smaller than its k"),
-}
+    Canonne, Kamath and Steinke 2020, corollary 13. The logarithm is convex in alpha: its second derivative is
+    2 rho + 1 / (alpha (alpha - 1)). So its slope is halved down to the least value.
+    """
+    low, high = 1.0 + 1e-9, 2.0 + (epsilon + 1) / rho
+    for _ in range(HALVINGS):
+        alpha = (low + high) / 2
+        slope = rho * (2 * alpha - 1) - epsilon + log1p(-1 / alpha)
+        low, high = (low, alpha) if slope > 0 else (alpha, high)
+    return exp(min(0.0, (high - 1) * (high * rho - epsilon) - log(high - 1) + high * log1p(-1 / high)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
 from functools import cache, partial
 from importlib.resources import files as package_files
 from ipaddress import ip_address, ip_network
@@ -21,7 +20,7 @@ from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
 from anonymiser.weblogs.lines import MAX_LINE
-from anonymiser.weblogs.targets import Target, read_target
+from anonymiser.weblogs.targets import ASSETS, read_target
 
 IDLE_MINUTES: Final = 30
 REJECTED_SHOWN: Final = 20
@@ -32,7 +31,6 @@ LIMITS: Final = {
     "exits": bounds.EXIT_VIEWS,
     "events": bounds.EVENTS_PER_DAY,
 }
-TARGET_COLUMNS: Final = tuple(field.name for field in fields(Target))
 
 
 @cache
@@ -97,9 +95,8 @@ def _read(
     """Fill `requests` with every line of every file; returns each file's SHA-256."""
     total, done = sum(path.stat().st_size for path in files), 0
     connection.execute(
-        "CREATE TABLE requests (file INTEGER, line BIGINT, ts TIMESTAMP, ip VARCHAR, agent VARCHAR, method VARCHAR, "
-        "target VARCHAR, referrer VARCHAR, status SMALLINT, problem VARCHAR, blank BOOLEAN, directive BOOLEAN, "
-        "has_agent BOOLEAN)"
+        "CREATE TABLE requests (file INTEGER, line BIGINT, verdict VARCHAR, problem VARCHAR, ts TIMESTAMP, ip VARCHAR, "
+        "agent VARCHAR, target VARCHAR, referrer VARCHAR, status SMALLINT, has_agent BOOLEAN)"
     )
     digests = []
     for number, (path, name) in enumerate(zip(files, formats, strict=True)):
@@ -124,8 +121,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, number: int, name: str, sourc
         return
     reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
     connection.register("lines", reader)
-    select = statement(weblogs.FORMATS[name].SQL)
-    connection.execute(f"INSERT INTO requests SELECT {number}, * FROM ({select})", {"max_line": MAX_LINE})  # noqa: S608
+    reading = f"({statement(weblogs.FORMATS[name].SQL)}) AS lines_read"
+    keeping = statement("keep").replace("lines_read", reading)
+    values = {"max_line": MAX_LINE, "file": number, "assets": sorted(ASSETS)}
+    connection.execute(f"INSERT INTO requests {keeping}", values)
     connection.unregister("lines")
 
 
@@ -150,37 +149,62 @@ class _Watched:
 
 
 def _dictionaries(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
-    """Python looks at each distinct text once; SQL joins the answers back."""
-    _dictionary(connection, "targets", TARGET_COLUMNS, map(read_target, _distinct(connection, "target")))
-    found = ((text, *_agent(text)) for text in _distinct(connection, "agent"))
-    _dictionary(connection, "agents", ("agent", "browser", "system", "device", "bot"), found)
-    hosts = {text: sources.referrer_host(text) for text in _distinct(connection, "referrer")}
-    spam = ((text, bool(sources.SPAM.search(host))) for text, host in hosts.items())
-    _dictionary(connection, "referrers", ("referrer", "spam"), spam)
-    networks = [ip_network(network) for network in rules.excluded_networks]
-    excluded = ((ip,) for ip in _distinct(connection, "ip") if networks and _within(ip, networks))
-    _dictionary(connection, "excluded", ("ip",), excluded)
+    """Python looks at each distinct text once; SQL joins the answers back, as small numbers."""
+    _targets(connection)
+    agents_found = ((number, text, *_agent(text)) for number, text in enumerate(_distinct(connection, "agent")))
+    _dictionary(connection, "agents", ("agent_id", "agent", "browser", "system", "device", "bot"), agents_found)
+    hosts = [(text, sources.referrer_host(text)) for text in _distinct(connection, "referrer")]
+    spam = ((number, text, bool(sources.SPAM.search(host))) for number, (text, host) in enumerate(hosts))
+    _dictionary(connection, "referrers", ("referrer_id", "referrer", "spam"), spam)
+    _sources(connection, [host for _, host in hosts], rules.own_hosts)
+    _addresses(connection, [ip_network(network) for network in rules.excluded_networks])
+
+
+def _targets(connection: duckdb.DuckDBPyConnection) -> None:
+    """Targets, and the pages that many of them share."""
+    pages: dict[str, int] = {}
+    rows = []
+    for number, text in enumerate(_distinct(connection, "target")):
+        target, page, *rest = read_target(text)
+        rows.append((number, target, pages.setdefault(page, len(pages)), *rest))
+    columns = ("target_id", "target", "page_id", "kind", "campaign", "utm_source", "utm_medium")
+    _dictionary(connection, "targets", columns, rows)
+    _dictionary(connection, "pages", ("page", "page_id"), pages.items())
+
+
+def _sources(connection: duckdb.DuckDBPyConnection, hosts: Sequence[str], own_hosts: frozenset[str]) -> None:
     tagged = connection.execute(
-        "SELECT DISTINCT referrer, utm_source, utm_medium FROM requests JOIN targets USING (target)"
+        "SELECT DISTINCT referrer_id, utm_source, utm_medium "
+        "FROM requests JOIN targets USING (target) JOIN referrers USING (referrer)"
     ).fetchall()
-    classified = ((*row, *_source(hosts[row[0]], row[1], row[2], rules.own_hosts)) for row in tagged)
-    columns = ("referrer", "utm_source", "utm_medium", "source", "channel")
-    _dictionary(connection, "sources", columns, classified)
+    rows = ((n, source, medium, *_source(hosts[n], source, medium, own_hosts)) for n, source, medium in tagged)
+    _dictionary(connection, "sources", ("referrer_id", "utm_source", "utm_medium", "source", "channel"), rows)
+
+
+def _addresses(connection: duckdb.DuckDBPyConnection, networks: Sequence[Any]) -> None:
+    connection.execute(f"CREATE TABLE ips AS {statement('ips')}")
+    if networks:
+        excluded = [[ip] for ip in _distinct(connection, "ip") if _within(ip, networks)]
+        connection.executemany("UPDATE ips SET excluded = TRUE WHERE ip = ?", excluded) if excluded else None
 
 
 def _distinct(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
-    return [row[0] for row in connection.execute(f"SELECT DISTINCT {column} FROM requests").fetchall()]  # noqa: S608
+    rows = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE verdict IS NULL")  # noqa: S608
+    return [text for (text,) in rows.fetchall()]
 
 
 def _dictionary(
     connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
-    types = [pa.bool_() if name == "spam" else pa.string() for name in columns]
-    arrays = [pa.array(column, kind) for column, kind in zip(values, types, strict=True)]
+    arrays = [pa.array(column, _arrow_type(title)) for title, column in zip(columns, values, strict=True)]
     connection.register("incoming", pa.table(arrays, names=list(columns)))
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608
     connection.unregister("incoming")
+
+
+def _arrow_type(column: str) -> pa.DataType:
+    return pa.bool_() if column == "spam" else pa.int32() if column.endswith("_id") else pa.string()
 
 
 def _agent(text: str) -> tuple[str, str, str, str]:
@@ -202,9 +226,9 @@ def _within(ip: str, networks: Sequence[Any]) -> bool:
 
 
 def _derive(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
-    """Verdicts, events, visits and first-of-their-kind events, each from the one before."""
+    """Events, visits and first-of-their-kind events, each from the one before."""
     values = {"zone": rules.timezone, "idle_minutes": IDLE_MINUTES}
-    for name in ("verdicts", "events", "visits", "firsts"):
+    for name in ("events", "visits", "firsts"):
         text = statement(name)
         connection.execute(f"CREATE TEMP TABLE {name} AS {text}", _used(text, values))
 

@@ -1,18 +1,27 @@
--- What people (not robots) did: page views, downloads and pages not found, each with its local day and its browser.
+-- Each line that may be a page view, in small numbers for its texts; `reason` says why it is none ("" if it is one).
 SELECT
     r.file,
     r.line,
-    v.kind,
-    r.ts AT TIME ZONE 'UTC' AT TIME ZONE $zone AS local,
     r.ts,
-    dense_rank() OVER (ORDER BY r.ip, r.agent) AS browser,
-    t.page,
-    t.campaign,
-    r.agent,
-    r.referrer,
-    t.utm_source,
-    t.utm_medium
+    r.ts AT TIME ZONE 'UTC' AT TIME ZONE $zone AS local,
+    CAST(i.ip_id AS BIGINT) * 4294967296 + a.agent_id AS browser,
+    t.page_id,
+    t.target_id,
+    a.agent_id,
+    s.referrer_id,
+    CASE
+        WHEN t.kind = 'health' THEN 'health'
+        WHEN i.excluded THEN 'network'
+        WHEN a.bot <> '' AND r.has_agent THEN 'bot-' || a.bot
+        WHEN s.spam THEN 'spam'
+        WHEN r.status = 404 THEN 'not-found'
+        WHEN r.status = 304 OR r.status BETWEEN 200 AND 299 THEN t.kind
+        WHEN r.status BETWEEN 300 AND 399 THEN 'redirect'
+        ELSE 'error'
+    END AS reason
 FROM requests AS r
-JOIN verdicts AS v ON v.file = r.file AND v.line = r.line
 JOIN targets AS t ON t.target = r.target
-WHERE coalesce(v.kind, 'view') IN ('view', 'download', 'not-found') AND v.stranger IS NULL
+JOIN agents AS a ON a.agent = r.agent
+JOIN referrers AS s ON s.referrer = r.referrer
+JOIN ips AS i ON i.ip = r.ip
+WHERE r.verdict IS NULL

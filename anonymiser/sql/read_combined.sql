@@ -1,6 +1,6 @@
 -- One common, combined or vhost line into the few columns that are needed; `problem` says why a line cannot be read.
 WITH unescaped AS (
-    SELECT line, rtrim(text, chr(13)) AS text FROM lines
+    SELECT line, CASE WHEN ends_with(text, chr(13)) THEN rtrim(text, chr(13)) ELSE text END AS text FROM lines
 ), parts AS (
     SELECT
         line,

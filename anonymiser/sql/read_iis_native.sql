@@ -1,6 +1,8 @@
 -- One line of IIS's own comma format: client, user, date, time, service, server, address, … status, …, method, target.
-WITH parts AS (
-    SELECT line, length(rtrim(text, chr(13))) AS width, string_split(rtrim(text, chr(13)), ', ') AS part FROM lines
+WITH whole AS (
+    SELECT line, CASE WHEN ends_with(text, chr(13)) THEN rtrim(text, chr(13)) ELSE text END AS text FROM lines
+), parts AS (
+    SELECT line, length(text) AS width, string_split(text, ', ') AS part FROM whole
 ), typed AS (
     SELECT
         *,

@@ -1,37 +1,45 @@
 -- The ordinals a browser would have counted itself: view, page and visit of the day, view of the visit, page before it.
-WITH dated AS (
-    SELECT *, CAST(local AS DATE) AS day, hour(local) AS hour FROM events WHERE kind IS NULL
-), timed AS (
+WITH timed AS (
+    SELECT
+        CAST(local AS DATE) AS day,
+        CAST(hour(local) AS TINYINT) AS hour,
+        browser,
+        page_id,
+        target_id,
+        agent_id,
+        referrer_id,
+        ts,
+        file,
+        line,
+        row_number() OVER browser_day AS n,
+        lag(page_id) OVER browser_day AS page_before,
+        coalesce(ts - lag(ts) OVER browser_day > to_minutes($idle_minutes), TRUE) AS begins
+    FROM events
+    WHERE reason = ''
+    WINDOW browser_day AS (PARTITION BY CAST(local AS DATE), browser ORDER BY ts, file, line)
+), visited AS (
     SELECT
         *,
-        row_number() OVER (browser_day ORDER BY ts, file, line) AS n,
-        row_number() OVER (browser_page ORDER BY ts, file, line) AS nth,
-        lag(ts) OVER (browser_day ORDER BY ts, file, line) AS before
-    FROM dated
-    WINDOW browser_day AS (PARTITION BY day, browser), browser_page AS (PARTITION BY day, browser, page)
-), numbered AS (
-    SELECT
-        *,
-        sum(CASE WHEN before IS NULL OR ts - before > to_minutes($idle_minutes) THEN 1 ELSE 0 END)
-            OVER (browser_day ORDER BY ts, file, line ROWS UNBOUNDED PRECEDING) AS v,
-        sum(CASE WHEN nth = 1 THEN 1 ELSE 0 END)
-            OVER (browser_day ORDER BY ts, file, line ROWS UNBOUNDED PRECEDING) AS seen
+        sum(CAST(begins AS INTEGER)) OVER so_far AS v,
+        max(CASE WHEN begins THEN n END) OVER so_far AS begun,
+        row_number() OVER (PARTITION BY day, browser, page_id ORDER BY n) AS nth
     FROM timed
-    WINDOW browser_day AS (PARTITION BY day, browser)
+    WINDOW so_far AS (PARTITION BY day, browser ORDER BY n ROWS UNBOUNDED PRECEDING)
 )
 SELECT
-    CAST(day AS VARCHAR) AS day,
+    day,
     hour,
-    page,
-    campaign,
-    agent,
-    referrer,
-    utm_source,
-    utm_medium,
+    page_id,
+    target_id,
+    agent_id,
+    referrer_id,
     n,
     v,
-    CASE WHEN nth = 1 THEN seen ELSE 0 END AS p,
-    row_number() OVER (visit ORDER BY ts, file, line) AS k,
-    lag(page) OVER (visit ORDER BY ts, file, line) AS prev
-FROM numbered
-WINDOW visit AS (PARTITION BY day, browser, v)
+    n - begun + 1 AS k,
+    CASE WHEN begins THEN NULL ELSE page_before END AS prev,
+    CASE
+        WHEN nth = 1
+        THEN sum(CAST(nth = 1 AS INTEGER)) OVER (PARTITION BY day, browser ORDER BY n ROWS UNBOUNDED PRECEDING)
+        ELSE 0
+    END AS p
+FROM visited

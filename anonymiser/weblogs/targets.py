@@ -9,10 +9,27 @@ from urllib.parse import parse_qs
 
 from anonymiser import scrub
 
-ASSET: Final = re.compile(
-    r"\.(?:css|js|mjs|map|json|xml|txt|png|jpe?g|gif|svg|webp|avif|ico|bmp|woff2?|ttf|otf|eot|mp4|webm|mp3|ogg|wasm|"
-    r"axd|swf|rss|atom)$",
-    re.IGNORECASE,
+ASSETS: Final = frozenset(
+    {
+        *("css", "js", "mjs", "map", "json", "xml", "txt", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico"),
+        *(
+            "bmp",
+            "woff",
+            "woff2",
+            "ttf",
+            "otf",
+            "eot",
+            "mp4",
+            "webm",
+            "mp3",
+            "ogg",
+            "wasm",
+            "axd",
+            "swf",
+            "rss",
+            "atom",
+        ),
+    }
 )
 DOWNLOAD: Final = re.compile(
     r"\.(?:pdf|docx?|xlsx?|pptx?|od[tsp]|csv|zip|gz|bz2|xz|7z|rar|tar|tgz|exe|msi|dmg|pkg|deb|rpm|apk|iso|epub)$",
@@ -54,7 +71,7 @@ def read_target(target: str) -> tuple[str, ...]:
 
 
 def _kind(path: str) -> str:
-    if ASSET.search(path):
+    if path.rpartition(".")[2].lower() in ASSETS:
         return "asset"
     if DOWNLOAD.search(path):
         return "download"

@@ -31,8 +31,8 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     texts name the place and the remedy. `statistics` stands in for the published file of the data home.
     """
     app = Flask(__name__)
-    app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
     _configure(app, settings)
+    app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
     install(app)
     for blueprint in (banner_pages, preference_pages, collect_pages, dashboard_pages, operations_pages):
         app.register_blueprint(blueprint)

@@ -17,6 +17,7 @@ ENDONYMS: Final = {"en": "English", "cy": "Cymraeg"}
 _MORE: Final[dict[str, dict[str, str]]] = {
     "en": {
         "cookies_provider": "Set by",
+        "cookies_lead_elsewhere": "What {name} stores in your browser, for what and for how long.",
         "cookies_elsewhere": "{name} keeps your choice in its own pages. Open one of them and press “Cookie settings” "
         "to change it. Where JavaScript is off, nothing optional runs there.",
         "cookies_open": "Open {name}",
@@ -25,6 +26,7 @@ _MORE: Final[dict[str, dict[str, str]]] = {
     },
     "cy": {
         "cookies_provider": "Gosodir gan",
+        "cookies_lead_elsewhere": "Beth mae {name} yn ei storio yn eich porwr, at ba ddiben ac am ba hyd.",
         "cookies_elsewhere": "Mae {name} yn cadw eich dewis yn ei thudalennau ei hun. Agorwch un ohonynt a phwyso "
         "“Gosodiadau cwcis” i'w newid. Lle mae JavaScript wedi'i ddiffodd, nid oes dim dewisol yn rhedeg yno.",
         "cookies_open": "Agor {name}",

@@ -202,11 +202,12 @@ def _preflight() -> Response | None:
 
 
 def _headers(answer: Response) -> Response:
+    """Whether a site's own host is reached by HTTPS only is for that site to say; ours is, once it is public by it."""
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     if answer.mimetype == "text/html":
         answer.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
-    if current_app.config["SESSION_COOKIE_SECURE"] and request.is_secure:
+    if _own_origin() == rooms().settings.public_url.rstrip("/") and request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
 
@@ -262,7 +263,7 @@ def _unexpected(error: Exception) -> tuple[Response, int]:
     frames = traceback.extract_tb(error.__traceback__)
     places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-8:])
     _LOG.error("fault %s: %s at %s", reference, type(error).__name__, places)
-    return _told(500, f"Something went wrong here. It is noted under the reference {reference}."), 500
+    return _told(500, f"The fault is ours. It is noted under the reference {reference}."), 500
 
 
 def _told(status: int, detail: str, **facts: Any) -> Response:
@@ -272,11 +273,26 @@ def _told(status: int, detail: str, **facts: Any) -> Response:
         answer = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **facts})
         answer.mimetype = "application/problem+json"
     else:
-        answer = Response(render_template("error.html", status=status, detail=detail), mimetype="text/html")
+        page = render_template("error.html", status=status, title=_TITLES.get(status, title), detail=_sentence(detail))
+        answer = Response(page, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+# What people are told instead of the standard's reason phrase.
+_TITLES: Final = {
+    403: "This came from another site",
+    404: "Not found",
+    413: "Too large",
+    422: "That could not be understood",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "Not possible right now",
+}
 _WORDS: Final = {
     404: "There is no such page here. The address may be mistyped, or the page was moved.",
     405: "This address does not take that kind of request.",

@@ -31,6 +31,7 @@ EMAIL = "canary.person@mailbox-canary.org"
 CARD = "4111111111111111"
 TOKEN = "eyJjYW5hcnkiOiJ0b2tlbiJ9c2VjcmV0Y2FuYXJ5"
 CANARIES = (ADDRESS, ADDRESS6, "140.0.4711", EMAIL, "mailbox-canary", CARD, TOKEN, MARK)
+FIRST = {"n": 1, "p": 1, "v": 1, "k": 1, "gap": "first", "lang": "en-GB", "zone": "Europe/London"}
 PATHS = (
     f"/account/{EMAIL}/orders",
     f"/x?mail={quote(EMAIL)}",
@@ -62,10 +63,8 @@ def beacon(here: Rooms, number: int, **changes: Any) -> bytes:
         "day": "2026-11-24",
         "kind": "pageview",
         "path": "/furniture",
-        **{"n": 1, "p": 1, "v": 1, "k": 1, "gap": "first", "lang": "en-GB", "zone": "Europe/London"},
-        **changes,
     }
-    return json.dumps(document).encode()
+    return json.dumps(document | FIRST | changes).encode()
 
 
 def visits() -> Iterator[dict[str, Any]]:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +19,8 @@ from markupsafe import Markup
 from werkzeug.wrappers import Request
 
 from consent_app import bundle, languages
+from consent_app.decisions import read_cookie_text
 from consent_app.errors import NotFoundError
-from consent_app.receipts import VALIDITY
 from consent_app.rooms import Rooms, rooms
 from consent_app.sites import Purpose, Site, words
 
@@ -51,14 +50,14 @@ def show_fragment(site: str) -> Response:
     lang = _language(request.args.get("lang", ""), found, request)
     origin = rooms().settings.public_url.rstrip("/")
     html = fragment(found, lang, origin=origin, gpc=_gpc(request))
-    return _shared(make_response(html), found, "Sec-GPC", "Accept-Language")
+    return _shared(make_response(html), "Sec-GPC", "Accept-Language")
 
 
 @blueprint.get("/v1/sites/<site>/config")
 def show_config(site: str) -> Response:
     """What the script must know of a site before it does anything."""
     found = rooms().sites.get(site)
-    return _shared(jsonify(config(rooms(), found, _language("", found, request))), found, "Accept-Language")
+    return _shared(jsonify(config(rooms(), found, _language("", found, request))), "Accept-Language")
 
 
 @blueprint.get("/taskbar.js")
@@ -79,6 +78,12 @@ def show_gpc() -> Response:
     return jsonify({"gpc": True, "lastUpdate": GPC_SINCE})
 
 
+@blueprint.app_template_global()
+def consent_banner(site_key: str) -> Markup:
+    """`macro` for the pages this application renders."""
+    return macro(rooms(), site_key, request)
+
+
 def macro(rooms: Rooms, site_key: str, request: Request) -> Markup:
     """What a server-rendered page shows: the gate, and the banner unless `request` carries a valid choice.
 
@@ -86,7 +91,7 @@ def macro(rooms: Rooms, site_key: str, request: Request) -> Markup:
     """
     site = rooms.sites.get(site_key)
     lang = _language("", site, request)
-    chosen = is_decided(site, request.cookies.get(COOKIE, ""), rooms.settings.clock())
+    chosen = read_cookie_text(request.cookies.get(COOKIE, ""), site, rooms.settings.clock())
     shown = "" if chosen else fragment(site, lang, back=_address(request), gpc=_gpc(request))
     template = _environment.get_template("macro.html")
     about = json.dumps(config(rooms, site, lang), separators=(",", ":"), ensure_ascii=False)
@@ -131,19 +136,6 @@ def config(rooms: Rooms, site: Site, lang: str) -> dict[str, Any]:
         "css": names["banner.css"],
         "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
     }
-
-
-def is_decided(site: Site, value: str, now: datetime) -> bool:
-    """Whether the text of a `consent` cookie still holds: this notice, these purposes, fewer than 180 days old."""
-    parts = value.split("~")
-    if len(parts) != 4 or parts[0] != site.notice.short:
-        return False
-    try:
-        day = date.fromisoformat(parts[1])
-    except ValueError:
-        return False
-    keys = sorted(pair.partition(".")[0] for pair in parts[2].split("+"))
-    return keys == sorted(purpose.key for purpose in site.optional) and now.date() < day + VALIDITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,25 +192,18 @@ def _address(request: Request) -> str:
     return f"{request.path}?{query}" if query else request.path
 
 
-def _shared(response: Response, site: Site, *depends: str) -> Response:
-    """Readable by scripts on that site's origins and by no other; kept for a while."""
+def _shared(response: Response, *depends: str) -> Response:
+    """Kept by browsers for a while, apart for each value of those request headers (`guard` says who may read it)."""
     response.headers["Cache-Control"] = f"public, max-age={A_WHILE}"
-    response.vary.update(("Origin", *depends))
-    origin = request.headers.get("Origin", "")
-    if origin in site.origins:
-        response.headers["Access-Control-Allow-Origin"] = origin
+    response.vary.update(depends)
     return response
 
 
 def _file(name: str, seconds: int) -> Response:
-    """A built file, with the one header each that lets a partner's page load it as script, module and style sheet."""
-    if name not in {file.name for file in bundle.folder().iterdir()}:
-        raise NotFoundError("there is no such file; the names of this version are in manifest.json")
-    response = send_from_directory(bundle.folder(), name, conditional=True, max_age=seconds)
+    """A built file, which any page may load as script or style sheet."""
+    if name not in bundle.files():
+        raise NotFoundError("there is no such file; manifest.json has the names of this version")
+    response = send_from_directory(bundle.folder(), name, conditional=True)
     response.headers["Cache-Control"] = f"public, max-age={seconds}" + (", immutable" if seconds == FOR_EVER else "")
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response.vary.add("Origin")
-    origin = request.headers.get("Origin", "")
-    if rooms().sites.by_origin(origin):
-        response.headers["Access-Control-Allow-Origin"] = origin
     return response

@@ -27,6 +27,12 @@ def folder() -> Path:
 
 
 @cache
+def files() -> tuple[str, ...]:
+    """The names of all built files, in order."""
+    return tuple(sorted(file.name for file in folder().iterdir()))
+
+
+@cache
 def manifest() -> Mapping[str, str]:
     """The hashed file name of each part: gate.js, ui.js, banner.css, taskbar.js."""
     names: dict[str, str] = json.loads((folder() / "manifest.json").read_text("utf-8"))
@@ -40,8 +46,8 @@ def sha256() -> str:
     Each file adds its name, a zero byte, its length in decimal, a zero byte and its content.
     """
     digest = hashlib.sha256()
-    for file in sorted(folder().iterdir()):
-        content = file.read_bytes()
-        digest.update(b"%s\0%d\0" % (file.name.encode(), len(content)))
+    for name in files():
+        content = (folder() / name).read_bytes()
+        digest.update(b"%s\0%d\0" % (name.encode(), len(content)))
         digest.update(content)
     return digest.hexdigest()

@@ -1,0 +1,1 @@
+"use strict";(()=>{var e=document.currentScript,{origin:n}=new URL(e.src);Promise.all([import(`${n}/static/consent-banner/gate.a453fa1bd3.js`),fetch(`${n}/v1/sites/${e.dataset.site}/config`).then(t=>t.json())]).then(([t,s])=>t.start(s)).catch(t=>document.dispatchEvent(new CustomEvent("consent:error",{detail:t})));})();

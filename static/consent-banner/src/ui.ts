@@ -1,0 +1,178 @@
+// The banner and its preferences: loaded when there is something to ask or to change.
+import type { Decisions, Gate, Held, Tools, Ui } from "./types.ts";
+
+/** The file of the seldom-used part, whose name the build puts here. */
+declare const MORE: string;
+
+const LIFETIME = 180 * 86400; // seconds
+const PATIENCE = 8000; // milliseconds: until a choice counts as not sent, until a message goes away
+const { origin } = new URL(import.meta.url);
+const file = (name: string): string => new URL(name, import.meta.url).href;
+const loaded = (target: { onload: unknown; onerror: unknown }): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    target.onload = resolve;
+    target.onerror = reject;
+  });
+let ui: Ui | undefined;
+
+/** The one banner of this page. */
+export const start = (...gate: Gate): Ui => (ui ??= make(...gate));
+
+function make(...[config, choice, effective, apply, fire]: Gate): Ui {
+  let opening: Promise<HTMLElement> | undefined;
+  let styling: Promise<unknown> | undefined;
+  let bar: HTMLElement;
+  let dialog: HTMLDialogElement;
+  let status: HTMLElement;
+  let back: HTMLElement | null;
+  let tried: boolean;
+
+  function style(): Promise<unknown> {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = file(config.css);
+    document.head.append(link);
+    return loaded(link);
+  }
+
+  /** The banner: the one the server put into this page, else fetched once and hidden until it is asked for. */
+  async function open(): Promise<HTMLElement> {
+    let root = document.getElementById("consent-banner");
+    if (!root) {
+      const request = new XMLHttpRequest();
+      request.open("GET", `${origin}/v1/sites/${config.site}/banner?lang=${config.lang}`);
+      request.responseType = "document";
+      request.send();
+      await Promise.all([loaded(request), tools.style()]);
+      root = document.importNode(request.response.getElementById("consent-banner") as HTMLElement, true);
+    }
+    [bar, dialog, status] = root.children as unknown as [HTMLElement, HTMLDialogElement, HTMLElement];
+    if (!root.isConnected) {
+      bar.hidden = true;
+      document.body.prepend(root);
+    }
+    root.addEventListener("submit", submit);
+    document.addEventListener("focusin", ({ target, relatedTarget }) => {
+      if (!root.contains(target as Node)) uncover(target as Element);
+      else if (!root.contains(relatedTarget as Node)) back = relatedTarget as HTMLElement;
+    });
+    return root;
+  }
+
+  /** A focused element must not lie under the bar. */
+  function uncover(target: Element): void {
+    const depth = target.getBoundingClientRect().bottom - bar.getBoundingClientRect().top;
+    if (bar.hidden || depth < 0) return;
+    document.documentElement.style.paddingBottom = bar.offsetHeight * 2 + "px";
+    scrollBy(0, depth + 9);
+  }
+
+  function submit(event: Event): void {
+    const { value } = (event as SubmitEvent).submitter as HTMLButtonElement;
+    if (value === "close") return;
+    event.preventDefault();
+    if (value === "choose") own.showPreferences();
+    else decide(purposes((name) => value === "accept" || (value === "save" && box(name).checked)), dialog.open ? "preferences" : `banner-${value}-all`);
+  }
+
+  const box = (name: string): HTMLInputElement => dialog.querySelector(`[name="${name}"]`)!;
+  const purposes = (on: (name: string) => boolean): Decisions =>
+    Object.fromEntries(Object.keys(config.purposes).sort().map((name) => [name, on(name)]));
+
+  /** Send a choice. It holds here once the server has it, or for now where the server cannot be reached. */
+  async function decide(decisions: Decisions, method: string, quiet?: boolean): Promise<void> {
+    const before = effective();
+    const event = choice() ? "change" : "first";
+    let note = "saved";
+    await own.open();
+    try {
+      const answer = await fetch(origin + "/v1/consent", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        keepalive: true,
+        signal: AbortSignal.timeout(PATIENCE),
+        body: JSON.stringify({ site: config.site, notice: config.notice, decisions, method, lang: config.lang, token: held().token }),
+      });
+      if (answer.ok) keep(await answer.json());
+      else if (answer.status < 500) note = "failed";
+      else throw answer.status;
+    } catch (error) {
+      const bits = Object.entries(decisions).map(([name, on]) => `${name}.${+on}`).join("+");
+      keep({ value: `${config.notice.slice(0, 8)}~${new Date().toISOString().slice(0, 10)}~${bits}~!${method}` });
+      note = "offline";
+      fire("error", error);
+    }
+    const now = effective();
+    const off = Object.keys(now).filter((name) => before[name] && !now[name]);
+    if (off[0]) note = await self.stop(off, off.map((name) => box(name).dataset.clear ?? ""));
+    apply();
+    if (event === "first" || off[0] || JSON.stringify(before) !== JSON.stringify(now)) fire(event, now);
+    if (!quiet) tell(note);
+  }
+
+  function held(): Held {
+    try {
+      return JSON.parse(localStorage.consent);
+    } catch {
+      return {};
+    }
+  }
+
+  function keep({ value, token = held().token }: Held): void {
+    try {
+      if (config.embed === "script") localStorage.consent = JSON.stringify({ value, token });
+      else if (!document.cookie.includes(value!)) document.cookie = `consent=${value};path=/;max-age=${LIFETIME};samesite=lax`;
+    } catch {
+      // Nothing may be kept, so nothing optional runs.
+    }
+  }
+
+  /** Take the banner away, say what happened, and see that the focus is somewhere. */
+  function tell(note: string): void {
+    dialog.close();
+    if (choice()) own.hide();
+    status.textContent = status.dataset[note]!;
+    if (document.activeElement === document.body || bar.contains(document.activeElement)) (back?.isConnected ? back : status).focus();
+    setTimeout(() => (status.textContent = ""), PATIENCE);
+  }
+
+  const retry = (): void => {
+    const made = choice();
+    if (made?.permit[0] === "!") decide(made.decisions, made.permit.slice(1), true);
+  };
+
+  const own = {
+    open: () => (opening ??= open()),
+    async refresh() {
+      if (document.querySelector("iframe[data-src]")) self.frames();
+      if (!choice() && navigator.cookieEnabled) return own.show();
+      own.hide();
+      if (tried) return;
+      tried = true;
+      addEventListener("online", retry);
+      retry();
+    },
+    async show() {
+      await own.open();
+      bar.hidden = false;
+      fire("show");
+    },
+    hide() {
+      document.querySelector("#consent-banner>section")?.setAttribute("hidden", "");
+      document.documentElement.style.paddingBottom = "";
+    },
+    async showPreferences() {
+      await own.open();
+      const on = effective();
+      purposes((name) => (box(name).checked = !!on[name]));
+      dialog.showModal();
+    },
+  };
+  const tools: Tools = { config, origin, effective, fire, held, decide, style: () => (styling ??= style()), show: own.show };
+  const self = new Proxy(own, {
+    get: (_, name: string) =>
+      own[name as keyof typeof own] ?? ((...given: unknown[]) => import(file(MORE)).then((part) => part[name](tools, ...given))),
+  }) as typeof own & Ui;
+  document.addEventListener("visibilitychange", () => choice() && own.hide());
+  return self;
+}

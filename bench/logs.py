@@ -1,0 +1,114 @@
+"""`anonymise logs` beside GoAccess and beside DuckDB only splitting the lines: CPU seconds, wall seconds, memory.
+
+    python bench/logs.py [LINES ...]        (default: 1000000)
+
+Everything is included: robust reading, scrubbing, robots, visits, bounds, noise, publication. The figures are medians
+of runs taken in turn, and are printed only after every line was accounted for and the line counts agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from generate import write
+
+RUNS = 3
+SPLIT = """
+import duckdb, sys
+connection = duckdb.connect(":memory:", config={"memory_limit": "2GB", "temp_directory": ""})
+connection.execute(
+    "CREATE TABLE split AS SELECT string_split(line, '\\"') AS part, string_split(part[1], ' ') AS who, "
+    "string_split(part[2], ' ') AS request, string_split(part[3], ' ') AS answer FROM read_csv(?, "
+    "columns={'line': 'VARCHAR'}, header=false, auto_detect=false, quote='', escape='', delim='\\x1f', "
+    "ignore_errors=true)", [sys.argv[1]])
+print(connection.execute("SELECT count(*) FROM split").fetchone()[0])
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured process: CPU and wall seconds, peak memory in MiB, what it printed."""
+
+    cpu: float
+    wall: float
+    memory: float
+    said: str
+
+
+def measured(command: Sequence[str]) -> Run:
+    """Run a command to its end; a failure ends the benchmark."""
+    with tempfile.TemporaryFile() as out:
+        began = time.monotonic()
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - began
+        out.seek(0)
+        said = out.read().decode()
+    if child.returncode:
+        sys.exit(f"{command[0]} failed with {child.returncode}")
+    return Run(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, said)
+
+
+def anonymise(log: Path, folder: Path) -> Run:
+    """One run with protection and publication into an empty folder; checks that every line is accounted for."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    command = [sys.executable, "-m", "anonymiser", "logs", str(log), "--site", "bench", "--json"]
+    run = measured([*command, "--out", str(folder / "out" / "stats.duckdb")])
+    found = json.loads(run.said)
+    if found["read"] != found["counted"] + sum(found["dropped"].values()) + found["rejected"] or not found["release"]:
+        sys.exit("anonymise lost lines or released nothing; no figure is printed")
+    return Run(run.cpu, run.wall, run.memory, str(found["read"]))
+
+
+def goaccess(log: Path, folder: Path) -> Run:
+    """GoAccess, writing JSON; it must have seen as many lines (it does not count empty ones)."""
+    out = folder / "goaccess.json"
+    run = measured(["goaccess", str(log), "--log-format=COMBINED", "--no-progress", "-o", str(out)])
+    return Run(run.cpu, run.wall, run.memory, str(json.loads(out.read_text())["general"]["total_requests"]))
+
+
+def split(log: Path, folder: Path) -> Run:
+    """DuckDB splitting the lines into columns, and nothing else."""
+    return measured([sys.executable, "-c", SPLIT, str(log)])
+
+
+TOOLS: dict[str, Callable[[Path, Path], Run]] = {"anonymise": anonymise, "goaccess": goaccess, "duckdb split": split}
+
+
+def compare(count: int, folder: Path) -> None:
+    """Print one table for a log of `count` lines."""
+    log = folder / f"{count}.log"
+    write(log, count)
+    tools = {name: tool for name, tool in TOOLS.items() if name != "goaccess" or shutil.which("goaccess")}
+    runs: dict[str, list[Run]] = {name: [] for name in tools}
+    for _ in range(RUNS):
+        for name, tool in tools.items():
+            runs[name].append(tool(log, folder))
+    blank = sum(line == b"\n" for line in log.open("rb"))
+    for name, done in runs.items():
+        if not count - blank - count // 500 <= int(done[0].said) <= count:
+            sys.exit(f"{name} saw {done[0].said.strip()} of {count} lines; no figure is printed")
+    own = [median(getattr(run, what) for run in runs["anonymise"]) for what in ("cpu", "wall")]
+    print(f"\n{count:,} lines, {log.stat().st_size / 2**20:.0f} MiB, medians of {RUNS} runs in turn")
+    print(f"{'':14}{'CPU s':>8}{'wall s':>8}{'MiB':>7}{'CPU, anonymise = 1':>20}{'wall':>7}")
+    for name, done in runs.items():
+        cpu, wall, memory = (median(getattr(run, what) for run in done) for what in ("cpu", "wall", "memory"))
+        print(f"{name:14}{cpu:8.2f}{wall:8.2f}{memory:7.0f}{cpu / own[0]:20.2f}{wall / own[1]:7.2f}")
+    log.unlink()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        for lines in [int(text.replace("_", "")) for text in sys.argv[1:]] or [1_000_000]:
+            compare(lines, Path(temporary))

@@ -280,7 +280,9 @@ def _told(status: int, detail: str, **facts: Any) -> Response:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """With a capital and a full stop; the name of a field, with its colon, stays as it is spelt."""
+    first = text if text.partition(" ")[0].endswith(":") else text[:1].upper() + text[1:]
+    return first if first.endswith((".", "!", "?")) else f"{first}."
 
 
 # What people are told instead of the standard's reason phrase.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -11,6 +13,9 @@ import pytest
 
 from anonymiser import cli
 from consent_app import commands
+from consent_app.errors import SitesError
+from consent_app.settings import Settings, variable
+from consent_app.sites import Sites
 
 GROUPS = {"anonymise": cli.main, "consent": commands.main}
 
@@ -89,6 +94,59 @@ def test_the_tour_names_places_that_exist(root: Path) -> None:
             assert re.search(rf"\b(def|class|function|const) {name}\b", (root / place).read_text("utf-8")), name
 
 
-@pytest.mark.parametrize("image", ["dashboard.png"])
+def rows(document: Path) -> dict[str, str]:
+    """The tables of a document: each name in backticks in a first column, with the rest of its row."""
+    found: dict[str, str] = {}
+    for first, rest in re.findall(r"^\| (`[^|]+) \|(.*)$", document.read_text("utf-8"), re.MULTILINE):
+        found |= dict.fromkeys(re.findall(r"`([^`]+)`", first), rest)
+    return found
+
+
+def test_every_setting_is_documented_with_its_default(root: Path) -> None:
+    documented = {name: row for name, row in rows(root / "docs" / "settings.md").items() if name.startswith("CONSENT_")}
+    declared = {variable(f.name): f for f in fields(Settings) if "help" in f.metadata}
+    assert documented.keys() == declared.keys()
+    for name, setting in declared.items():
+        assert str(setting.metadata.get("file", setting.default)) in documented[name]
+
+
+PLACES = {
+    "[site.kent]": "[site.kent]\nnonsense = 1",
+    "a purpose": "[site.kent.purpose.necessary]\nnonsense = 1",
+    "a cookie": "[[site.kent.purpose.necessary.cookies]]\nnonsense = 1",
+}
+
+
+@pytest.mark.parametrize("planted", PLACES.values(), ids=PLACES.keys())
+def test_every_key_of_sites_toml_is_documented(root: Path, tmp_path: Path, planted: str) -> None:
+    """The reader itself says which keys there are when it refuses one."""
+    shutil.copytree(root / "consent_app" / "starter", tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "sites.toml"
+    header = planted.partition("\n")[0]
+    file.write_text(file.read_text("utf-8").replace(header, planted, 1), "utf-8")
+    with pytest.raises(SitesError, match="nonsense") as refused:
+        Sites.load(file)
+    keys = refused.value.reason.rpartition("there are ")[2].split(", ")
+    assert len(keys) > 3
+    text = (root / "docs" / "settings.md").read_text("utf-8")
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_every_command_is_in_the_readme_or_the_documents(root: Path) -> None:
+    text = "\n".join(document.read_text("utf-8") for document in documents(root))
+    assert [name for name in commands.main.commands if f"consent {name}" not in text] == []
+    assert [name for name in cli.main.commands if f"anonymise {name}" not in text] == []
+
+
+DECISIONS = ("browser-counts-itself", "differential-privacy", "c2sp", "two-engines", "duckdb", "reading-lines")
+
+
+@pytest.mark.parametrize("subject", DECISIONS)
+def test_the_first_decisions_are_written_down(root: Path, subject: str) -> None:
+    (page,) = (root / "docs" / "adr").glob(f"*{subject}*.md")
+    assert re.match(r"# \d{4} · ", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("image", ["dashboard.png", "banner.png"])
 def test_screenshots_are_there(root: Path, image: str) -> None:
     assert (root / "docs" / "images" / image).stat().st_size > 10_000

@@ -7,7 +7,7 @@ from collections import deque
 
 import click
 
-from consent_app.commands.checks import report
+from consent_app.commands.checks import guarded, report
 from consent_app.errors import LedgerError
 from consent_app.ledger import Ledger
 from consent_app.settings import Settings
@@ -29,7 +29,7 @@ def ledger() -> None:
 def verify() -> None:
     """Check every entry against the hash stored when it was appended. Exit 1 where something does not hold."""
     with opened(Settings.from_environment()) as book:
-        report(book.verify())
+        report(guarded("ledger", book.verify))
 
 
 @ledger.command()

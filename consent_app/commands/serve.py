@@ -13,6 +13,7 @@ from consent_app.errors import SettingsError
 from consent_app.listening import bound
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import Sites
 
 if sys.platform != "win32":
     from gunicorn.app.base import BaseApplication
@@ -57,6 +58,7 @@ def serve(bind: str | None, workers: int | None) -> None:
 
 def _rehearse(settings: Settings) -> None:
     """Whatever stops a start is said here, as one line, before workers are forked."""
+    Sites.load(settings.sites_file)
     rooms: Rooms = create_app(settings).extensions[NAME]
     rooms.spool.close()
     rooms.ledger.close()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 import click
 
 from anonymiser import check as statistics_check
-from anonymiser.errors import AnonymiserError
 from consent_app import batch, home
-from consent_app.commands.checks import Verdict, report
+from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import opened
-from consent_app.errors import ConsentError
 from consent_app.ledger import Check, Ledger
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
@@ -36,24 +34,18 @@ def verify() -> None:
 
 
 def _all(settings: Settings) -> Checks:
-    yield from _guarded("keys", partial(_keys, settings))
-    yield from _guarded("sites", partial(_sites, settings))
-    yield from _guarded("ledger", partial(_ledger, settings))
-    yield from _guarded("statistics", partial(_statistics, settings))
-
-
-def _guarded(name: str, checks: Callable[[], Checks]) -> Checks:
-    """What cannot even be read is a check that failed, and the others still run."""
-    try:
-        yield from checks()
-    except (ConsentError, AnonymiserError) as error:
-        yield Check(name, False, " ".join(str(error).split()))
+    yield from guarded("keys", partial(_keys, settings))
+    yield from guarded("sites", partial(_sites, settings))
+    yield from guarded("ledger", partial(_ledger, settings))
+    yield from guarded("statistics", partial(_statistics, settings))
 
 
 def _keys(settings: Settings) -> Checks:
     Seal(settings.signing_keys, settings.clock)
     count = home.require_private_parts(settings)
-    yield Check("keys", True, f"{len(settings.signing_keys)} signing keys; {count} private places, their owner's alone")
+    yield Check(
+        "keys", True, f"{count} files and folders are their owner's alone; signing keys: {len(settings.signing_keys)}"
+    )
 
 
 def _sites(settings: Settings) -> Checks:
@@ -66,8 +58,8 @@ def _sites(settings: Settings) -> Checks:
 def _ledger(settings: Settings) -> Checks:
     with opened(settings) as ledger:
         yield from ledger.verify()
-        yield from _guarded("shown notices", partial(_shown_notices, settings, ledger))
-        yield from _guarded("removal", partial(_removal, settings, ledger))
+        yield from guarded("shown notices", partial(_shown_notices, settings, ledger))
+        yield from guarded("removal", partial(_removal, settings, ledger))
 
 
 def _shown_notices(settings: Settings, ledger: Ledger) -> Checks:
@@ -88,7 +80,7 @@ def _removal(settings: Settings, ledger: Ledger) -> Checks:
 
 def _statistics(settings: Settings) -> Checks:
     if not settings.stats_file.exists():
-        yield Check("statistics", True, "nothing has been published yet")
+        yield Check("statistics", True, "there is no statistics file, so no figures are shown to anybody")
         return
     for finding in statistics_check.check(settings.stats_file):
         yield Check(f"statistics {finding.name}", finding.ok, finding.sentence)

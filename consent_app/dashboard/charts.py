@@ -50,7 +50,6 @@ class Mark:
     width: float
     label: str
     figure: Figure
-    anchor: str
     lone: bool
 
 
@@ -180,15 +179,8 @@ def _marks(points: Sequence[Point], top: int) -> Iterator[Mark]:
             round(width, 2),
             point.label,
             count(e),
-            _anchor(x),
             not any(p.estimate for p in (*points[max(index - 1, 0) : index], *points[index + 1 : index + 2])),
         )
-
-
-def _anchor(x: float) -> str:
-    if x < 25:
-        return "start"
-    return "end" if x > 75 else "middle"
 
 
 def _across(labels: Sequence[str]) -> Iterator[Tick]:

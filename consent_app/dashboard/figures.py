@@ -47,6 +47,9 @@ class Change:
     text: str
 
 
+LEVEL: Final = Change("level", "no clear change")
+
+
 def total(estimates: Iterable[Estimate]) -> Estimate:
     """The sum of independently noised values."""
     parts = list(estimates)
@@ -55,7 +58,7 @@ def total(estimates: Iterable[Estimate]) -> Estimate:
 
 def step(margin: float) -> int:
     """The last place worth showing beside `margin`: two digits of it up to 354, else one (Particle Data Group, 5.3)."""
-    if margin <= 0:
+    if margin < 1:
         return 1
     exponent = floor(log10(margin))
     lead = margin / 10**exponent
@@ -95,12 +98,17 @@ def share_change(now: tuple[Estimate, Estimate], then: tuple[Estimate, Estimate]
     if rates[0] is None or rates[1] is None:
         return None
     moved = Estimate(abs(rates[0].value - rates[1].value), hypot(rates[0].sigma, rates[1].sigma))
-    if not moved.known or moved.value == 0:
-        return Change("level", "no clear change")
-    direction = "up" if rates[0].value > rates[1].value else "down"
+    return _moved("up" if rates[0].value > rates[1].value else "down", moved, " points") if moved.value else LEVEL
+
+
+def _moved(direction: str, moved: Estimate, unit: str) -> Change:
+    if not moved.known:
+        return LEVEL
     place = step(moved.margin)
-    sure = f" ± {margin(moved)}" if moved.margin else ""
-    return Change(direction, f"{direction} {round(moved.value / place) * place} points{sure}")
+    shown = round(moved.value / place) * place
+    if not shown:
+        return Change(direction, f"{direction} by less than {place}{unit}")
+    return Change(direction, f"{direction} {shown:,}{unit}" + (f" ± {margin(moved)}" if moved.margin else ""))
 
 
 def _rate(part: Estimate, whole: Estimate) -> Estimate | None:
@@ -116,17 +124,13 @@ def change(now: Estimate, then: Estimate) -> Change:
     """How `now` differs from `then`; a difference that the noise alone can make is no change."""
     difference = Estimate(now.value - then.value, hypot(now.sigma, then.sigma))
     if abs(difference.value) <= difference.margin:
-        return Change("level", "no clear change")
+        return LEVEL
     direction = "up" if difference.value > 0 else "down"
     if not then.known or then.value <= 0:
         return Change(direction, f"{direction} from {count(then).text}")
     ratio = now.value / then.value
-    margin = 100 * Z95 * hypot(now.sigma, ratio * then.sigma) / then.value
-    place = step(margin)
-    percent = abs(round(100 * (ratio - 1) / place)) * place
-    if not percent:
-        return Change(direction, f"{direction} by less than {place}%")
-    return Change(direction, f"{direction} {percent:,}%" + (f" ± {_margin(margin, place)}" if margin else ""))
+    moved = Estimate(100 * abs(ratio - 1), 100 * hypot(now.sigma, ratio * then.sigma) / then.value)
+    return _moved(direction, moved, "%")
 
 
 def margin(estimate: Estimate) -> str:

@@ -61,6 +61,7 @@ def test_independent_noise_adds_in_squares() -> None:
 
 def test_a_change_within_the_noise_is_no_change() -> None:
     assert change(Estimate(1010, 20), Estimate(1000, 20)).direction == "level"
+    assert change(Estimate(1057, 20), Estimate(1000, 20)).text == "no clear change"  # else: up 6% ± 6
     assert change(Estimate(1100, 20), Estimate(1000, 20)).text == "up 10% ± 6"
     assert change(Estimate(500, 20), Estimate(1000, 20)).text == "down 50% ± 4"
 

@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from anonymiser.spool import Spool
 from anonymiser.stats import Statistics
 from consent_app.banner import blueprint as banner_pages
+from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.collect import blueprint as collect_pages
 from consent_app.dashboard import blueprint as dashboard_pages
 from consent_app.errors import SettingsError
@@ -31,6 +32,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     texts name the place and the remedy. `statistics` stands in for the published file of the data home.
     """
     app = Flask(__name__)
+    bundle_sha256()  # without the banner's files no decision could be recorded: better to know now
     _configure(app, settings)
     app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
     install(app)

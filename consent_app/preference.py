@@ -160,11 +160,14 @@ def _record(choice: Choice, earlier: Receipt | None) -> Outcome:
 
 
 def _remember(answer: Response, site: Site, outcome: Outcome) -> None:
-    """Set the cookies of a decision, with lifetimes that are fixed now, and take away those of what is off."""
-    seconds = int(VALIDITY.total_seconds())
-    answer.set_cookie(READABLE, outcome.value, seconds, secure=request.is_secure, samesite="Lax")
+    """Set the cookies of a decision, with lifetimes that are fixed now, and take away those of what is off.
+
+    Nothing in them tells apart two who refuse on one day, not even the second at which they lapse.
+    """
+    lasting: dict[str, Any] = {"max_age": VALIDITY, "expires": outcome.receipt.expires, "samesite": "Lax"}
+    answer.set_cookie(READABLE, outcome.value, secure=request.is_secure, **lasting)
     for name, path in (*((PROOF, path) for path in PROOF_PATHS), (RIGHTS, RIGHTS_PATH)):
-        answer.set_cookie(name, outcome.token, seconds, path=path, secure=True, httponly=True, samesite="Lax")
+        answer.set_cookie(name, outcome.token, path=path, secure=True, httponly=True, **lasting)
     for name in _left_over(site, outcome.receipt.decisions):
         for domain in (None, *_domains(request.host)):
             answer.delete_cookie(name, domain=domain)

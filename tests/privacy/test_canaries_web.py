@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
 KENT = "http://kent.localhost:8000"
 ADDRESS = "203.0.113.97"
 ADDRESS6 = "2001:db8:c0ff:ee::97"
-MARK = "Quizzlewick"
+MARK = "Quizzlew"
 AGENT = f"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0.{4711}"
 EMAIL = "canary.person@mailbox-canary.org"
 CARD = "4111111111111111"
@@ -92,7 +92,7 @@ def decide(app: Flask, here: Rooms, address: str) -> None:
         "notice": site.notice.sha256,
         "decisions": {purpose.key: True for purpose in site.optional},
         "method": "api",
-        "lang": f"en-{MARK[:8]}",
+        "lang": f"en-{MARK}",
     }
     wrong = document | {MARK: EMAIL}
     for sent in (document, wrong):

@@ -83,7 +83,7 @@ def test_the_cookies_of_a_decision(client: FlaskClient, here: Rooms) -> None:
     set_cookies = sorted(answer.headers.getlist("Set-Cookie"))
     said = answer.get_json()
     assert said["value"] == f"{here.sites.get('kent').notice.short}~2026-11-24~embeds.1+statistics.1~{said['permit']}"
-    ending = "Max-Age=15552000"
+    ending = "Expires=Sun, 23 May 2027 12:15:00 GMT; Max-Age=15552000"
     assert [text.split(";")[0] for text in set_cookies] == [
         f"__Secure-consent_proof={said['token']}",
         f"__Secure-consent_proof={said['token']}",

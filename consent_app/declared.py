@@ -16,22 +16,12 @@ ENDONYMS: Final = {"en": "English", "cy": "Cymraeg"}
 # Not yet in the language files.
 _MORE: Final[dict[str, dict[str, str]]] = {
     "en": {
-        "cookies_provider": "Set by",
+        "cookies_changed": "Our privacy notice has just changed. Please choose again.",
         "cookies_lead_elsewhere": "What {name} stores in your browser, for what and for how long.",
-        "cookies_elsewhere": "{name} keeps your choice in its own pages. Open one of them and press “Cookie settings” "
-        "to change it. Where JavaScript is off, nothing optional runs there.",
-        "cookies_open": "Open {name}",
-        "cookies_language": "Language",
-        "months": "January February March April May June July August September October November December",
     },
     "cy": {
-        "cookies_provider": "Gosodir gan",
+        "cookies_changed": "Mae ein hysbysiad preifatrwydd newydd newid. Dewiswch eto.",
         "cookies_lead_elsewhere": "Beth mae {name} yn ei storio yn eich porwr, at ba ddiben ac am ba hyd.",
-        "cookies_elsewhere": "Mae {name} yn cadw eich dewis yn ei thudalennau ei hun. Agorwch un ohonynt a phwyso "
-        "“Gosodiadau cwcis” i'w newid. Lle mae JavaScript wedi'i ddiffodd, nid oes dim dewisol yn rhedeg yno.",
-        "cookies_open": "Agor {name}",
-        "cookies_language": "Iaith",
-        "months": "Ionawr Chwefror Mawrth Ebrill Mai Mehefin Gorffennaf Awst Medi Hydref Tachwedd Rhagfyr",
     },
 }
 

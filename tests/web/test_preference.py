@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +20,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from consent_app.declared import phrases
+from consent_app.languages import available
 from consent_app.ledger import store
 from consent_app.preference import local_path
 from consent_app.rooms import NAME, Rooms
@@ -478,6 +482,14 @@ def test_the_page_speaks_welsh(client: FlaskClient) -> None:
     assert "Gwrthod popeth" in page
     by_browser = client.get("/cookies?site=kent", base_url=KENT, headers={"Accept-Language": "cy-GB,cy;q=0.9"}).text
     assert '<html lang="cy"' in by_browser
+
+
+@pytest.mark.parametrize("lang", available())
+def test_every_phrase_of_the_page_is_there(root: Path, lang: str) -> None:
+    template = (root / "consent_app" / "templates" / "cookies.html").read_text("utf-8")
+    used = set(re.findall(r"texts\.(\w+)", template))
+    assert len(used) > 15
+    assert used - phrases(lang).keys() == set()
 
 
 def test_cookies_without_a_site(client: FlaskClient) -> None:

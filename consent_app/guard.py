@@ -43,8 +43,8 @@ CONTENT_POLICY: Final = (
     "require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_POLICY,
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -203,10 +203,10 @@ def _preflight() -> Response | None:
 
 def _headers(answer: Response) -> Response:
     """Whether a site's own host is reached by HTTPS only is for that site to say; ours is, once it is public by it."""
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
+    answer.headers["X-Content-Type-Options"] = "nosniff"
     if answer.mimetype == "text/html":
-        answer.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        for name, value in PAGE_HEADERS.items():
+            answer.headers.setdefault(name, value)
     if _own_origin() == rooms().settings.public_url.rstrip("/") and request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer

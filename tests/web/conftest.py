@@ -71,6 +71,7 @@ def make_app() -> Iterator[Callable[[Settings], Flask]]:
     for app in made:
         rooms: Rooms = app.extensions[NAME]
         rooms.spool.close()
+        rooms.statistics.close()
         rooms.ledger.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_every_notice_is_archived_at_the_start(app: Flask) -> None:
 def test_the_application_starts_on_a_home_it_knows(settings: Settings, make_app: MakeApp) -> None:
     for _ in range(2):
         assert make_app(settings).test_client().get("/healthz").get_json() == {"alive": True}
+
+
+def test_a_server_loads_it_under_the_environment(home: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSENT_HOME", str(home))
+    app = runpy.run_path(str(root / "wsgi.py"))["app"]
+    assert app.extensions[NAME].settings.home == home
+    assert app.test_client().get("/readyz").status_code == 200
+    app.extensions[NAME].ledger.close()
 
 
 def test_a_broken_sites_file_stops_the_start(settings: Settings, home: Path) -> None:

@@ -31,8 +31,9 @@ def test_every_page_carries_the_headers(client: FlaskClient, page: str) -> None:
     for directive in ("default-src 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"):
         assert directive in policy
     assert "http" not in policy
-    for name in guard.HEADERS:
-        assert answer.headers[name] == guard.HEADERS[name]
+    for name in guard.PAGE_HEADERS:
+        assert answer.headers[name] == guard.PAGE_HEADERS[name]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -217,14 +217,6 @@ def test_a_foreign_database_fails(tmp_path: Path) -> None:
     assert failing(tmp_path / "foreign.duckdb") == {"objects"}
 
 
-def test_a_view_of_the_file_cannot_reach_the_machine(copy: Path, tmp_path: Path) -> None:
-    """Opening somebody's file must not read or write anything else."""
-    secret = tmp_path / "secret.csv"
-    secret.write_text("a\n1\n")
-    edit(copy, "DROP TABLE release", f"CREATE VIEW release AS SELECT * FROM read_csv('{secret}')")
-    assert failing(copy) <= {"objects", "file"}
-
-
 # -- the price ---------------------------------------------------------------------------------------------------------
 
 

@@ -335,3 +335,13 @@ def test_a_release_that_cannot_be_read_is_refused(out: Path, statistics: Statist
         connection.execute("UPDATE release SET bounds = '[1]'")
     with pytest.raises(StatisticsError, match=r"stats\.duckdb is no statistics file of ours"):
         statistics.releases("kent")
+
+
+def test_a_file_cannot_make_us_read_another(out: Path, tmp_path: Path, statistics: Statistics) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("site\nkent\n")
+    with duckdb.connect(str(out)) as connection:
+        connection.execute(f"CREATE VIEW release AS SELECT * FROM read_csv('{secret}')")
+        assert connection.execute("SELECT site FROM release").fetchall() == [("kent",)]
+    with pytest.raises(StatisticsError, match="disabled"):
+        statistics.sites()

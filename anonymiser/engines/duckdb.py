@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from importlib.resources import files as package_files
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import IO, Any, Final
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -72,10 +75,12 @@ class DuckDBEngine:
             return _result(connection, files, digests)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(
+        connection = duckdb.connect(
             ":memory:",
             config={"memory_limit": self._memory, "temp_directory": "", "autoinstall_known_extensions": "false"},
         )
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
 
 
 def _format(path: Path, asked: str) -> str:
@@ -93,7 +98,7 @@ def _read(
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
     """Fill `requests` with every line of every file; returns each file's SHA-256."""
-    total, done = sum(path.stat().st_size for path in files), 0
+    total, done = sum(map(weblogs.size, files)), 0
     connection.execute(
         "CREATE TABLE requests (file INTEGER, line BIGINT, verdict VARCHAR, problem VARCHAR, ts TIMESTAMP, ip VARCHAR, "
         "agent VARCHAR, target VARCHAR, referrer VARCHAR, status SMALLINT, has_agent BOOLEAN)"
@@ -103,10 +108,21 @@ def _read(
         text, raw = weblogs.opened(path)
         with raw, text:
             source = _Watched(text, raw, partial(_report, progress, done, total))
-            _insert(connection, number, name, source)
+            try:
+                _insert(connection, number, name, source)
+            except (EOFError, zlib.error, OSError, duckdb.Error) as error:
+                raise _unreadable(path, source, error) from error
         digests.append(source.digest.hexdigest())
-        done += path.stat().st_size
+        done += weblogs.size(path)
     return digests
+
+
+def _unreadable(path: Path, source: _Watched, error: Exception) -> InputError:
+    """DuckDB reports what its reader raised as an error of its own; `source` knows the cause."""
+    cause = source.failure or error
+    if isinstance(cause, duckdb.OutOfMemoryException):
+        return InputError(f"{path}: needs more memory than was allowed; give more with --memory")
+    return InputError(f"{path}: cannot be unpacked or read to its end ({cause}); nothing of it was counted")
 
 
 def _report(progress: Callable[[int, int], None] | None, done: int, total: int, at: int) -> None:
@@ -139,12 +155,18 @@ class _Watched:
     def __init__(self, text: IO[bytes], raw: IO[bytes], report: Callable[[int], None]) -> None:
         self._text, self._raw, self._report = text, raw, report
         self.digest = hashlib.sha256()
+        self.failure: Exception | None = None
 
     def read(self, size: int) -> bytes:
         """The next bytes."""
-        data = self._text.read(size)
+        try:
+            data = self._text.read(size)
+        except (EOFError, zlib.error, OSError) as error:
+            self.failure = error
+            raise
         self.digest.update(data)
-        self._report(self._raw.tell())
+        with suppress(OSError):  # a pipe has no position
+            self._report(self._raw.tell())
         return data
 
 
@@ -208,7 +230,7 @@ def _arrow_type(column: str) -> pa.DataType:
 
 
 def _agent(text: str) -> tuple[str, str, str, str]:
-    agent = agents.identify(text)
+    agent = agents.identify(unquote(unquote(text)) if "%20" in text else text)
     return agent.browser, agent.system, agent.device, agent.bot
 
 

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from anonymiser.errors import InputError
-from anonymiser.weblogs import combined, iis, native
-from anonymiser.weblogs.lines import Block, blocks, head, opened
+from anonymiser.weblogs import cloudfront, combined, elb, iis, json_lines, native
+from anonymiser.weblogs.lines import STDIN, Block, blocks, head, opened, size
 
 
 class Format(Protocol):
@@ -30,13 +30,18 @@ class Format(Protocol):
         """Lines with their numbers as Arrow batches."""
 
 
-FORMATS: Final[dict[str, Format]] = {module.NAME: module for module in (combined, iis, native)}
+FORMATS: Final[dict[str, Format]] = {
+    module.NAME: module for module in (cloudfront, iis, combined, native, elb, json_lines)
+}
 Progress = Callable[[int, int], None]
 
 
 def detect(path: Path) -> str:
     """The format of a file, from its first lines. Raises InputError naming the known formats."""
-    first = head(path)
+    try:
+        first = head(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be unpacked ({error})") from error
     for name, module in FORMATS.items():
         if module.recognises(first):
             return name
@@ -51,6 +56,8 @@ def check_files(files: Sequence[Path]) -> None:
     if not files:
         raise InputError("no log file was named")
     for path in files:
+        if path == STDIN:
+            continue
         if path.is_dir():
             raise InputError(f"{path} is a folder; name the log files in it")
         try:
@@ -64,4 +71,4 @@ def batches(format_name: str, read: Iterable[Block]) -> Iterator[pa.RecordBatch]
     return FORMATS[format_name].batches(read)
 
 
-__all__ = ["FORMATS", "Progress", "batches", "blocks", "check_files", "detect", "opened"]
+__all__ = ["FORMATS", "Progress", "batches", "blocks", "check_files", "detect", "opened", "size"]

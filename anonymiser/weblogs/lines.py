@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from io import FileIO
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import pyarrow as pa
 
 BLOCK: Final = 4 * 1024 * 1024
 MAX_LINE: Final = 65_536
 MAX_PENDING: Final = 2 * BLOCK
-GZIP: Final = b"\x1f\x8b"
+HEAD: Final = 65_536
+STDIN: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +32,62 @@ class Block:
 
 
 def opened(path: Path) -> tuple[IO[bytes], IO[bytes]]:
-    """The file as text bytes (unpacked), and the raw file whose position tells progress."""
-    raw = path.open("rb")
-    packed = raw.read(2) == GZIP
-    raw.seek(0)
-    return (gzip.open(raw) if packed else raw), raw  # type: ignore[return-value]
+    """The file as text bytes (unpacked), and the raw file whose position tells progress. `-` is standard input."""
+    raw = _standard_input() if path == STDIN else io.BufferedReader(FileIO(path), HEAD)
+    start = raw.peek(8)
+    unpack = next((unpack for magic, unpack in PACKED.items() if start.startswith(magic)), None)
+    plain = cast(IO[bytes], raw)
+    return (unpack(plain) if unpack else plain), plain
+
+
+def size(path: Path) -> int:
+    """Bytes of the file; 0 where nobody can know before (standard input)."""
+    return 0 if path == STDIN else path.stat().st_size
 
 
 def head(path: Path, count: int = 20) -> list[str]:
     """The first lines of a file, decoded somehow, for recognising its format."""
+    if path == STDIN:
+        return _lines_of(_standard_input().peek(HEAD))[:count]
     file, raw = opened(path)
     with raw, file:
-        return file.read(65_536).decode("utf-8", "replace").split("\n")[:count]
+        return file.read(HEAD).decode("utf-8", "replace").split("\n")[:count]
+
+
+def _lines_of(start: bytes) -> list[str]:
+    """The lines at the beginning of a stream of which only so much may be looked at; packed, fewer of them."""
+    unpack = next((unpack for magic, unpack in PACKED.items() if start.startswith(magic)), None)
+    data = start
+    if unpack:
+        with suppress(EOFError):
+            data = unpack(io.BytesIO(start)).read1(HEAD)  # type: ignore[attr-defined]
+    return data.decode("utf-8", "replace").split("\n")
+
+
+@cache
+def _standard_input() -> io.BufferedReader:
+    """Standard input with room to look ahead; what is looked at is read again."""
+    return io.BufferedReader(FileIO(0, closefd=False), HEAD)
+
+
+def _zstandard(raw: IO[bytes]) -> IO[bytes]:
+    stream: IO[bytes] = pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd")
+    return stream
+
+
+def _gzip(raw: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(raw))
+
+
+def _bzip2(raw: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], bz2.open(raw))
+
+
+PACKED: Final[dict[bytes, Callable[[IO[bytes]], IO[bytes]]]] = {
+    b"\x1f\x8b": _gzip,
+    b"BZh": _bzip2,
+    b"\x28\xb5\x2f\xfd": _zstandard,
+}
 
 
 def blocks(file: IO[bytes]) -> Iterator[Block]:

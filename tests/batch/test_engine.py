@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, messa
 
 def test_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(line())
-    with pytest.raises(InputError, match="auto, combined, iis"):
+    with pytest.raises(InputError, match="auto, cloudfront, iis, combined"):
         counted(tmp_path / "a.log", format_name="cloud")
 
 

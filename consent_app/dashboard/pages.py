@@ -39,6 +39,12 @@ def _unreadable(error: StatisticsError) -> ResponseReturnValue:
     return render_template("dashboard/unreadable.html"), 503, {"Retry-After": "300"}
 
 
+@blueprint.errorhandler(NotFoundError)
+def _missing(error: NotFoundError) -> ResponseReturnValue:
+    """A site that is not there, or not this account's to see."""
+    return render_template("dashboard/missing.html"), error.status
+
+
 @blueprint.get("/")
 def sites() -> ResponseReturnValue:
     """Every site the account may see, with a sparkline and yesterday's figures."""
@@ -86,7 +92,7 @@ def _site(key: str) -> Site:
     for shown in _visible():
         if shown.key == key:
             return shown
-    raise NotFoundError("There is no such site among yours. The address may be mistyped; /dashboard/ lists your sites.")
+    raise NotFoundError("there is no such site among those of this account")
 
 
 def _choice(name: str, choices: Mapping[str, str], usual: str) -> str:

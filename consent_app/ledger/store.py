@@ -43,7 +43,7 @@ def leaf_hash(nonce: bytes, record: bytes) -> bytes:
 class Ledger:
     """One ledger file; made when it is not there. Raises LedgerError when it is not a ledger.
 
-    `append` has the entry on disk when it returns. Raises UnavailableError while the disk refuses writes.
+    `append` has the entry on disk when it returns. Raises UnavailableError while the disk refuses reads or writes.
     """
 
     def __init__(self, file: Path) -> None:
@@ -67,17 +67,17 @@ class Ledger:
 
     def history(self, subject: str) -> list[Entry]:
         """Every entry about one record id (or removed segment), oldest first."""
-        with self._reading.begin() as connection:
+        with self._read() as connection:
             return [_entry(row) for row in connection.execute(_rows().where(body.c.subject == subject))]
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, oldest first."""
-        with self._reading.begin() as connection:
+        with self._read() as connection:
             yield from (_entry(row) for row in connection.execute(_rows()))
 
     def removed(self) -> set[str]:
         """The names of all segments with a removal entry."""
-        with self._reading.begin() as connection:
+        with self._read() as connection:
             query = select(body.c.subject).join(entry).where(entry.c.kind == "removal")
             return {row.subject for row in connection.execute(query)}
 
@@ -92,12 +92,12 @@ class Ledger:
 
     def notice(self, sha256: str) -> str | None:
         """The exact text of an archived notice."""
-        with self._reading.begin() as connection:
+        with self._read() as connection:
             return connection.execute(select(notice.c.text).where(notice.c.sha256 == sha256)).scalar()
 
     def notices(self) -> list[tuple[str, str]]:
         """(effective day, SHA-256) of every archived notice, oldest first."""
-        with self._reading.begin() as connection:
+        with self._read() as connection:
             query = select(notice.c.effective, notice.c.sha256).order_by(notice.c.effective, notice.c.sha256)
             return [(row.effective, row.sha256) for row in connection.execute(query)]
 
@@ -127,6 +127,16 @@ class Ledger:
             metadata.create_all(connection)
             for trigger in TRIGGERS.values():
                 connection.execute(text(trigger.replace("TRIGGER", "TRIGGER IF NOT EXISTS", 1)))
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        try:
+            with self._reading.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise UnavailableError(
+                f"the ledger cannot be read ({error.orig}); `consent ledger verify` says more"
+            ) from error
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:

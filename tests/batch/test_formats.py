@@ -155,7 +155,7 @@ def application_balancer(view: View) -> str:
     return (
         f"https {view.at:%Y-%m-%dT%H:%M:%S}.186641Z app/my/50dc6c495c0c9188 {view.ip}:2817 10.0.0.1:80 "
         f'0.000 0.001 0.000 {view.status} - 34 366 "{view.method} https://kent.example:443{view.target} HTTP/2.0" '
-        f'"{view.agent}" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:x "Root=1-58337281" "kent.example" "-" 0 - "forward" "-" "-"'
+        f'"{view.agent}" ECDHE-RSA TLSv1.2 arn:x "Root=1-58337281" "kent.example" "-" 0 - "forward" "-" "-"'
     )
 
 

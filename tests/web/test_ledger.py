@@ -213,3 +213,15 @@ def test_a_full_disk_is_said_and_loses_nothing(ledger: Ledger) -> None:
 def test_only_the_owner_reads_the_file(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append(GIVEN)
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_damaged_file_is_said_to_be_unavailable(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append(GIVEN)
+    ledger.close()
+    file = tmp_path / "ledger.db"
+    for name in ("ledger.db-wal", "ledger.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    file.write_bytes(b"no database" + file.read_bytes()[11:])
+    for question in (lambda: ledger.history(GIVEN.id), ledger.notices, ledger.removed, lambda: list(ledger.entries())):
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            question()

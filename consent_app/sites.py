@@ -185,6 +185,7 @@ _ORIGIN = rf"https?://({_HOST}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?"
 _TAG = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _KEY = r"[a-z][a-z0-9-]{0,23}"
 _PATH = r"/\S{0,255}"
+TAKEN: Final = ("login", "logout")
 MOST_PURPOSES: Final = 8
 MOST_STEPS: Final = 6
 
@@ -210,6 +211,8 @@ def read(file: Path) -> Iterator[Site]:
 def _site(key: str, table: Table) -> Site:
     if not re.fullmatch(_KEY, key):
         table.refuse("", "a site's key has at most 24 lower-case letters, digits and hyphens")
+    if key in TAKEN:
+        table.refuse("", f"{key!r} is an address of the dashboard already; choose another key")
     regime = table.one_of("regime", ("uk", "eu"))
     site = Site(
         key=key,

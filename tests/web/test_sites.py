@@ -57,6 +57,7 @@ def test_sites_are_found_by_host_and_by_exact_origin() -> None:
 FAULTS = {
     "unknown key": ('goals = ["enquiry", "quote"]', 'goal = ["x"]', "goal = ", "not a setting here"),
     "unknown purpose key": ("days = 180", "hours = 3", "hours = 3", "not a setting here"),
+    "key of the dashboard": ("[site.kent]", "[site.login]", "[site.login]", "address of the dashboard"),
     "regime": ('regime = "uk"', 'regime = "us"', 'regime = "us"', "one of uk, eu"),
     "zone": ("Europe/London", "Europe/Londres", "Londres", "time zone such as"),
     "origin with a path": ("https://kent.example", "https://kent.example/", "kent.example/", "origins such as"),

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from flask import Blueprint, Response, jsonify, make_response, request, send_from_directory
+from flask import Blueprint, Response, jsonify, make_response, request
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from werkzeug.wrappers import Request
@@ -28,6 +28,7 @@ FILES: Final = "/static/consent-banner/"
 COOKIE: Final = "consent"
 A_WHILE: Final = 300  # seconds: how long a browser may keep the loader, a config, a fragment
 FOR_EVER: Final = 31_536_000
+TYPES: Final = {"js": "text/javascript", "css": "text/css", "json": "application/json"}
 GPC_SINCE: Final = "2026-11-24"
 
 blueprint = Blueprint("banner", __name__)
@@ -49,7 +50,7 @@ def show_fragment(site: str) -> Response:
     found = rooms().sites.get(site)
     lang = _language(request.args.get("lang", ""), found, request)
     origin = rooms().settings.public_url.rstrip("/")
-    html = fragment(found, lang, origin=origin, gpc=_gpc(request))
+    html = fragment(found, lang, origin=origin, gpc=_gpc(request), hidden=True)
     return _shared(make_response(html), "Sec-GPC", "Accept-Language")
 
 
@@ -99,11 +100,18 @@ def macro(rooms: Rooms, site_key: str, request: Request) -> Markup:
 
 
 def fragment(
-    site: Site, lang: str, *, origin: str = "", action: str = "/consent", back: str = "/", gpc: bool = False
+    site: Site,
+    lang: str,
+    *,
+    origin: str = "",
+    action: str = "/consent",
+    back: str = "/",
+    gpc: bool = False,
+    hidden: bool = False,
 ) -> Markup:
     """The banner's HTML in `lang`. `origin` goes before its addresses; `back` is where the form leads afterwards.
 
-    `gpc` adds the sentence that the visitor's privacy signal is honoured.
+    `gpc` adds the sentence that the visitor's privacy signal is honoured; `hidden` leaves it to the script to show it.
     """
     template = _environment.get_template("fragment.html")
     html = template.render(
@@ -115,6 +123,7 @@ def fragment(
         action=origin + action,
         cookies=f"{origin}/cookies",
         back=back,
+        hidden=hidden,
     )
     return Markup(html)  # noqa: S704  rendered with autoescape just above
 
@@ -203,7 +212,8 @@ def _file(name: str, seconds: int) -> Response:
     """A built file, which any page may load as script or style sheet."""
     if name not in bundle.files():
         raise NotFoundError("there is no such file; manifest.json has the names of this version")
-    response = send_from_directory(bundle.folder(), name, conditional=True)
+    response = Response(bundle.content(name), mimetype=TYPES[name.rpartition(".")[2]])
     response.headers["Cache-Control"] = f"public, max-age={seconds}" + (", immutable" if seconds == FOR_EVER else "")
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    return response
+    response.add_etag()
+    return cast(Response, response.make_conditional(request))

@@ -33,9 +33,15 @@ def files() -> tuple[str, ...]:
 
 
 @cache
+def content(name: str) -> bytes:
+    """A built file's bytes; `name` is one of `files()`."""
+    return (folder() / name).read_bytes()
+
+
+@cache
 def manifest() -> Mapping[str, str]:
     """The hashed file name of each part: gate.js, ui.js, banner.css, taskbar.js."""
-    names: dict[str, str] = json.loads((folder() / "manifest.json").read_text("utf-8"))
+    names: dict[str, str] = json.loads(content("manifest.json"))
     return names
 
 
@@ -47,7 +53,6 @@ def sha256() -> str:
     """
     digest = hashlib.sha256()
     for name in files():
-        content = (folder() / name).read_bytes()
-        digest.update(b"%s\0%d\0" % (name.encode(), len(content)))
-        digest.update(content)
+        digest.update(b"%s\0%d\0" % (name.encode(), len(content(name))))
+        digest.update(content(name))
     return digest.hexdigest()

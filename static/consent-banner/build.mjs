@@ -7,7 +7,7 @@ import { brotliCompressSync, constants } from "node:zlib";
 const here = new URL(".", import.meta.url);
 const dist = new URL("dist/", here);
 const BUDGETS = { returning: 2000, first: 5000 };
-const FRAGMENT = 800; // what the rendered banner may take of `first`; tests/web/test_banner.py holds it to that
+const FRAGMENT = 740; // what the rendered banner may take of `first`; tests/web/test_banner.py holds it to that
 
 const squeezed = (content) =>
   brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length } }).length;
@@ -33,7 +33,10 @@ function hashed(name, content) {
 }
 
 const parts = { "gate.js": await bundle("gate.ts"), "more.js": await bundle("more.ts"), "banner.css": await bundle("banner.css") };
-parts["ui.js"] = await bundle("ui.ts", { define: { MORE: JSON.stringify(hashed("more.js", parts["more.js"])) } });
+parts["ui.js"] = await bundle("ui.ts", {
+  define: { MORE: JSON.stringify("./" + hashed("more.js", parts["more.js"])) },
+  external: ["./more.*"],
+});
 const manifest = Object.fromEntries(Object.entries(parts).map(([name, content]) => [name, hashed(name, content)]));
 const files = Object.fromEntries(Object.entries(parts).map(([name, content]) => [manifest[name], content]));
 manifest["taskbar.js"] = "taskbar.js";

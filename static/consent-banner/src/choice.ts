@@ -16,10 +16,9 @@ export function stored(config: Config): string {
 
 /** The choice in a stored text, unless it is not of this notice, these purposes and the last 180 days. */
 export function parse(text: string, config: Config): Choice | undefined {
-  const [notice = "", day = "", bits = "", permit] = text.split("~");
+  const [notice = "", day = "", bits = "", permit = ""] = text.split("~");
   const decisions = Object.fromEntries(bits.split("+").map((bit) => [bit.slice(0, -2), bit.endsWith("1")]));
-  return permit != null &&
-    config.notice.startsWith(notice) &&
+  return config.notice.startsWith(notice) &&
     Date.parse(day) + LAPSES > Date.now() &&
     keys(decisions) === keys(config.purposes)
     ? { decisions, permit }

@@ -45,9 +45,9 @@ export function start(config: Config): void {
     acceptedService: (_: string, name: string) => !!effective()[name],
     push: ([name, ...given]: Call) => (page.ConsentBanner as Api)[name]!(...given),
   };
-  // Everything else of the API comes with the banner's part.
+  // Everything else of the API comes with the banner's part. (A thing with a `then` could not be awaited.)
   page.ConsentBanner = new Proxy(api, {
-    get: (own, name: string) => own[name] ?? ((...given: unknown[]) => ui((loaded) => (loaded as unknown as Api)[name]!(...given))),
+    get: (own, name: string) => own[name] ?? (name !== "then" && ((...given: unknown[]) => ui((loaded) => (loaded as unknown as Api)[name]!(...given)))),
   });
 
   document.addEventListener("click", (event) => {

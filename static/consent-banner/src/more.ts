@@ -13,7 +13,8 @@ const plain: Policy = { createScriptURL: (url) => url };
 let policy: Policy | undefined;
 
 /** Load each frame whose category is on; put a button where one is off. `stop` also takes away what was shown. */
-export async function frames({ config, effective, fire, style }: Tools, stop = false): Promise<void> {
+export async function frames({ gate, style }: Tools, stop = false): Promise<void> {
+  const [config, , effective, , fire] = gate;
   await style();
   const on = effective();
   for (const frame of document.querySelectorAll<HTMLIFrameElement>("iframe[data-src][data-category]")) {
@@ -64,10 +65,10 @@ export function trust(_: Tools, script: HTMLScriptElement): void {
 }
 
 /** Take away what those purposes left here. Resolves to what to tell: "reload" if a script of theirs still runs. */
-export async function stop(tools: Tools, off: readonly string[], declared: readonly string[]): Promise<string> {
-  for (const entry of declared.join(" ").split(" ")) {
-    const [kind, name] = entry.split(":") as [StorageKind, string | undefined];
-    if (name) clear(kind, name);
+export async function stop(tools: Tools, off: readonly string[]): Promise<string> {
+  for (const purpose of off) {
+    const declared = document.querySelector<HTMLElement>(`#consent-banner [name="${purpose}"]`)!.dataset.clear ?? "";
+    for (const entry of declared.match(/\S+/g) ?? []) clear(...(entry.split(":") as [StorageKind, string]));
   }
   await frames(tools, true);
   const running = off.some((name) => document.querySelector(`script[data-category="${name}"]:not([type="text/plain"])`));
@@ -102,7 +103,7 @@ const fits = (pattern: string, name: string): boolean =>
   pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 
 const every = (tools: Tools, on: (name: string) => boolean): Decisions =>
-  Object.fromEntries(Object.keys(tools.config.purposes).map((name) => [name, on(name)]));
+  Object.fromEntries(Object.keys(tools.gate[0].purposes).map((name) => [name, on(name)]));
 
 /** Accept those categories and no others; all of them by default. */
 export const acceptCategory = (tools: Tools, names: string | readonly string[] = "all"): Promise<void> =>
@@ -114,19 +115,20 @@ export const withdraw = rejectAll;
 
 /** A service is allowed with its category. */
 export const acceptService = (tools: Tools, _service: string, category: string): Promise<void> =>
-  tools.decide({ ...tools.effective(), [category]: true }, "api");
+  tools.decide({ ...tools.gate[2](), [category]: true }, "api");
 
 export const object = (tools: Tools, category: string): Promise<void> =>
-  tools.decide({ ...tools.effective(), [category]: false }, "api");
+  tools.decide({ ...tools.gate[2](), [category]: false }, "api");
 
 export function getUserPreferences(tools: Tools): { acceptedCategories: string[]; rejectedCategories: string[] } {
-  const on = tools.effective();
+  const on = tools.gate[2]();
   const names = Object.keys(on);
   return { acceptedCategories: names.filter((name) => on[name]), rejectedCategories: names.filter((name) => !on[name]) };
 }
 
 /** The proof a script-only page holds, else what the server says of the one in our cookie. */
-export async function getReceipt({ config, origin, held }: Tools): Promise<Held | unknown> {
+export async function getReceipt({ gate: [config], held }: Tools): Promise<Held | unknown> {
+  const { origin } = new URL(import.meta.url);
   return config.embed === "script" ? held() : (await fetch(`${origin}/v1/consent?site=${config.site}`)).json();
 }
 

@@ -10,5 +10,9 @@ Promise.all([
   import(`${origin}/static/consent-banner/${GATE}`) as Promise<{ start(config: Config): void }>,
   fetch(`${origin}/v1/sites/${tag.dataset.site}/config`).then((answer) => answer.json() as Promise<Config>),
 ])
-  .then(([gate, config]) => gate.start(config))
+  .then(([gate, config]) => {
+    // What waits for a choice may not be in the page yet.
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => gate.start(config));
+    else gate.start(config);
+  })
   .catch((detail: unknown) => document.dispatchEvent(new CustomEvent("consent:error", { detail })));

@@ -48,10 +48,7 @@ export type Gate = [
 
 /** What the banner's part hands to the seldom-used part. */
 export interface Tools {
-  readonly config: Config;
-  readonly origin: string;
-  effective(): Decisions;
-  fire(name: string, detail?: unknown): unknown;
+  readonly gate: Gate;
   held(): Held;
   decide(decisions: Decisions, method: string): Promise<void>;
   /** The banner's style sheet, once it is there. */
@@ -71,5 +68,5 @@ export interface Ui {
   /** Load the frames that may be shown, put a button where one may not. */
   frames(): Promise<void>;
   /** Take away what those purposes left here. Resolves to what to tell: "saved", or "reload" if something still runs. */
-  stop(off: readonly string[], clear: readonly string[]): Promise<string>;
+  stop(off: readonly string[]): Promise<string>;
 }

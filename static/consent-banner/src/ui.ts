@@ -1,5 +1,5 @@
 // The banner and its preferences: loaded when there is something to ask or to change.
-import type { Decisions, Gate, Held, Tools, Ui } from "./types.ts";
+import type { Decisions, Gate, Held, Ui } from "./types.ts";
 
 /** The file of the seldom-used part, whose name the build puts here. */
 declare const MORE: string;
@@ -7,7 +7,6 @@ declare const MORE: string;
 const LIFETIME = 180 * 86400; // seconds
 const PATIENCE = 8000; // milliseconds: until a choice counts as not sent, until a message goes away
 const { origin } = new URL(import.meta.url);
-const file = (name: string): string => new URL(name, import.meta.url).href;
 const loaded = (target: { onload: unknown; onerror: unknown }): Promise<unknown> =>
   new Promise((resolve, reject) => {
     target.onload = resolve;
@@ -18,10 +17,11 @@ let ui: Ui | undefined;
 /** The one banner of this page. */
 export const start = (...gate: Gate): Ui => (ui ??= make(...gate));
 
-function make(...[config, choice, effective, apply, fire]: Gate): Ui {
-  let opening: Promise<HTMLElement> | undefined;
+function make(...gate: Gate): Ui {
+  const [config, choice, effective, apply, fire] = gate;
+  let opening: Promise<void> | undefined;
   let styling: Promise<unknown> | undefined;
-  let bar: HTMLElement;
+  let bar: HTMLElement | undefined;
   let dialog: HTMLDialogElement;
   let status: HTMLElement;
   let back: HTMLElement | null;
@@ -30,13 +30,13 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
   function style(): Promise<unknown> {
     const link = document.createElement("link");
     link.rel = "stylesheet";
-    link.href = file(config.css);
+    link.href = new URL(config.css, import.meta.url).href;
     document.head.append(link);
     return loaded(link);
   }
 
-  /** The banner: the one the server put into this page, else fetched once and hidden until it is asked for. */
-  async function open(): Promise<HTMLElement> {
+  /** Take over the banner that the server put into this page, else fetch one, which comes hidden. */
+  async function open(): Promise<void> {
     let root = document.getElementById("consent-banner");
     if (!root) {
       const request = new XMLHttpRequest();
@@ -45,25 +45,21 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
       request.send();
       await Promise.all([loaded(request), tools.style()]);
       root = document.importNode(request.response.getElementById("consent-banner") as HTMLElement, true);
-    }
-    [bar, dialog, status] = root.children as unknown as [HTMLElement, HTMLDialogElement, HTMLElement];
-    if (!root.isConnected) {
-      bar.hidden = true;
       document.body.prepend(root);
     }
+    [bar, dialog, status] = root.children as unknown as [HTMLElement, HTMLDialogElement, HTMLElement];
     root.addEventListener("submit", submit);
     document.addEventListener("focusin", ({ target, relatedTarget }) => {
       if (!root.contains(target as Node)) uncover(target as Element);
       else if (!root.contains(relatedTarget as Node)) back = relatedTarget as HTMLElement;
     });
-    return root;
   }
 
   /** A focused element must not lie under the bar. */
   function uncover(target: Element): void {
-    const depth = target.getBoundingClientRect().bottom - bar.getBoundingClientRect().top;
-    if (bar.hidden || depth < 0) return;
-    document.documentElement.style.paddingBottom = bar.offsetHeight * 2 + "px";
+    const depth = target.getBoundingClientRect().bottom - bar!.getBoundingClientRect().top;
+    if (bar!.hidden || depth < 0) return;
+    document.documentElement.style.paddingBottom = bar!.offsetHeight * 2 + "px";
     scrollBy(0, depth + 9);
   }
 
@@ -71,20 +67,20 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
     const { value } = (event as SubmitEvent).submitter as HTMLButtonElement;
     if (value === "close") return;
     event.preventDefault();
-    if (value === "choose") own.showPreferences();
+    if (value === "choose") tools.showPreferences();
     else decide(purposes((name) => value === "accept" || (value === "save" && box(name).checked)), dialog.open ? "preferences" : `banner-${value}-all`);
   }
 
   const box = (name: string): HTMLInputElement => dialog.querySelector(`[name="${name}"]`)!;
   const purposes = (on: (name: string) => boolean): Decisions =>
-    Object.fromEntries(Object.keys(config.purposes).sort().map((name) => [name, on(name)]));
+    Object.fromEntries(Object.keys(config.purposes).map((name) => [name, on(name)]));
 
   /** Send a choice. It holds here once the server has it, or for now where the server cannot be reached. */
   async function decide(decisions: Decisions, method: string, quiet?: boolean): Promise<void> {
     const before = effective();
     const event = choice() ? "change" : "first";
     let note = "saved";
-    await own.open();
+    await tools.open();
     try {
       const answer = await fetch(origin + "/v1/consent", {
         method: "POST",
@@ -104,9 +100,9 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
     }
     const now = effective();
     const off = Object.keys(now).filter((name) => before[name] && !now[name]);
-    if (off[0]) note = await self.stop(off, off.map((name) => box(name).dataset.clear ?? ""));
+    if (off[0]) note = await self.stop(off);
     apply();
-    if (event === "first" || off[0] || JSON.stringify(before) !== JSON.stringify(now)) fire(event, now);
+    if (event === "first" || JSON.stringify(before) !== JSON.stringify(now)) fire(event, now);
     if (!quiet) tell(note);
   }
 
@@ -130,9 +126,9 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
   /** Take the banner away, say what happened, and see that the focus is somewhere. */
   function tell(note: string): void {
     dialog.close();
-    if (choice()) own.hide();
+    if (choice()) tools.hide();
     status.textContent = status.dataset[note]!;
-    if (document.activeElement === document.body || bar.contains(document.activeElement)) (back?.isConnected ? back : status).focus();
+    if (document.activeElement === document.body || bar!.contains(document.activeElement)) (back?.isConnected ? back : status).focus();
     setTimeout(() => (status.textContent = ""), PATIENCE);
   }
 
@@ -141,38 +137,43 @@ function make(...[config, choice, effective, apply, fire]: Gate): Ui {
     if (made?.permit[0] === "!") decide(made.decisions, made.permit.slice(1), true);
   };
 
-  const own = {
+  const tools = {
+    gate,
+    held,
+    decide,
+    style: () => (styling ??= style()),
     open: () => (opening ??= open()),
     async refresh() {
       if (document.querySelector("iframe[data-src]")) self.frames();
-      if (!choice() && navigator.cookieEnabled) return own.show();
-      own.hide();
+      if (!choice() && navigator.cookieEnabled) return tools.show();
+      if (document.getElementById("consent-banner")) await tools.open();
+      tools.hide();
       if (tried) return;
       tried = true;
       addEventListener("online", retry);
       retry();
     },
     async show() {
-      await own.open();
-      bar.hidden = false;
+      await tools.open();
+      bar!.hidden = false;
       fire("show");
+      if ((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) fire("gpc");
     },
     hide() {
-      document.querySelector("#consent-banner>section")?.setAttribute("hidden", "");
+      if (bar) bar.hidden = true;
       document.documentElement.style.paddingBottom = "";
     },
     async showPreferences() {
-      await own.open();
+      await tools.open();
       const on = effective();
       purposes((name) => (box(name).checked = !!on[name]));
       dialog.showModal();
     },
   };
-  const tools: Tools = { config, origin, effective, fire, held, decide, style: () => (styling ??= style()), show: own.show };
-  const self = new Proxy(own, {
+  const self = new Proxy(tools, {
     get: (_, name: string) =>
-      own[name as keyof typeof own] ?? ((...given: unknown[]) => import(file(MORE)).then((part) => part[name](tools, ...given))),
-  }) as typeof own & Ui;
-  document.addEventListener("visibilitychange", () => choice() && own.hide());
+      tools[name as keyof typeof tools] ?? ((...given: unknown[]) => import(MORE).then((part) => part[name](tools, ...given))),
+  }) as typeof tools & Ui;
+  document.addEventListener("visibilitychange", () => choice() && tools.hide());
   return self;
 }

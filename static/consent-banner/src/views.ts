@@ -1,5 +1,5 @@
 // Page views and goals, said without any identifier: anonymiser/facts.py says what a beacon holds and how long its texts
-// may be (paths and keys 512, words 128).
+// may be (a path 512, a word 128).
 import { record } from "./counters.ts";
 import type { Config } from "./types.ts";
 
@@ -21,7 +21,7 @@ export function views(
     const path = location.pathname.slice(0, 512);
     const query = new URLSearchParams(location.search);
     try {
-      record(config.timezone, kind, path, key?.slice(0, 512), (said) => {
+      record(config.timezone, kind, path, key, (said) => {
         // Where the visit came from: the host that linked here, and the campaign's own words.
         if (said.k === 1) {
           for (const name of ["source", "medium", "campaign"]) said["utm_" + name] = query.get("utm_" + name)?.slice(0, 128);

@@ -1,0 +1,151 @@
+"""Real Chromium against the real application and the demo's sites, each on a host of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Flask, Response, render_template_string
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from werkzeug.serving import make_server
+
+from consent_app import create_app, home
+from consent_app.demo.hosts import by_host
+from consent_app.demo.pages import DEFIBRENTAL, KENT, DemoSite, Page, site_app
+from consent_app.demo.traffic import Quiet
+from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run")  # fmt: skip
+SURREY = DemoSite("surrey", "surrey.localhost", "Surrey Office Solutions", "macro", (Page("/", "Surrey", "Desks.", 1),))
+
+
+# Headless Chromium calls itself a robot, and robots are not counted.
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+# A page of kent as strict as pages get, with everything that waits for a choice. `order` shows what ran, and when.
+STRICT = (
+    "default-src 'self'; script-src 'self' 'nonce-n1'; base-uri 'none'; object-src 'none'; "
+    "require-trusted-types-for 'script'; trusted-types consent-banner"
+)
+WAITING = """<!doctype html><html lang="en"><title>Waiting</title><main><h1 tabindex="-1">Waiting</h1>
+<script type="text/plain" data-category="statistics" src="/waiting/first.js"></script>
+<script type="text/plain" data-category="statistics" nonce="n1">order.push("inline after " + order.at(-1))</script>
+<script type="text/plain" data-category="statistics" src="/waiting/missing.js"></script>
+<script type="text/plain" data-category="statistics" data-src="/waiting/given.js"></script>
+<script type="text/plain" data-category="statistics" data-type="module" src="/waiting/module.js"></script>
+<script type="text/plain" data-category="embeds" src="/waiting/embeds.js"></script>
+<iframe title="Our office" width="300" height="200" data-category="embeds" data-src="/waiting/map"></iframe>
+</main>{{ consent_banner("kent") }}</html>"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running installation: where its sites are, and what it is made of."""
+
+    port: int
+    service: Flask
+    rooms: Rooms
+    kent_app: Flask
+
+    @property
+    def kent(self) -> str:
+        return f"http://kent.localhost:{self.port}"
+
+    @property
+    def surrey(self) -> str:
+        return f"http://surrey.localhost:{self.port}"
+
+    @property
+    def defibrental(self) -> str:
+        return f"http://defibrental.localhost:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The demo's installation on a free port, with an empty ledger; its third site has an objectable purpose."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        service = create_app(_settings(tmp_path_factory.mktemp("stage") / "home", port))
+        rooms: Rooms = service.extensions[NAME]
+        kent = site_app(KENT, rooms)
+        _add_waiting_page(kent)
+        http = make_server(
+            "127.0.0.1",
+            port,
+            by_host(
+                service,
+                proxied={KENT.host: kent, SURREY.host: site_app(SURREY, rooms)},
+                foreign={DEFIBRENTAL.host: site_app(DEFIBRENTAL, rooms)},
+                welcome=service,
+            ),
+            threaded=True,
+            request_handler=Quiet,
+            fd=sock.fileno(),
+        )
+        thread = Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield Stage(port, service, rooms, kent)
+        http.shutdown()
+        thread.join()
+        http.server_close()
+        rooms.spool.close()
+        rooms.ledger.close()
+
+
+def _add_waiting_page(site: Flask) -> None:
+    @site.get("/waiting")
+    def waiting() -> Response:
+        return Response(render_template_string(WAITING), headers={"Content-Security-Policy": STRICT})
+
+    @site.get("/waiting/<name>.js")
+    def script(name: str) -> Response:
+        if name == "missing":
+            return Response(status=404)
+        return Response(f"order.push({name!r})", mimetype="text/javascript")
+
+    @site.get("/waiting/map")
+    def map_page() -> str:
+        return "<!doctype html><title>Map</title><p>A map.</p>"
+
+
+def _settings(folder: Path, port: int) -> Settings:
+    address = f"127.0.0.1:{port}"
+    plain = Settings.from_environment({}, home=folder)
+    home.create(plain)
+    sites = plain.sites_file
+    sites.write_text(sites.read_text("utf-8").replace(".localhost:8000", f".localhost:{port}"), "utf-8")
+    return Settings.from_environment(
+        {}, home=folder, public_url=f"http://{address}", bind=address, mix_beacons=1, decisions_per_minute=1000
+    )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One real Chromium for all tests; each test gets a context, that is a browser nobody used before."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no {CHROMIUM} here; `make test` installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def stranger(chromium: Browser, **more: Any) -> BrowserContext:
+    """The browser of somebody who was never here."""
+    context = chromium.new_context(locale="en-GB", timezone_id="Europe/London", user_agent=AGENT, **more)
+    context.set_default_timeout(10_000)
+    return context
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[BrowserContext]:
+    """A visitor who was never here."""
+    with stranger(chromium) as context:
+        yield context

@@ -129,11 +129,11 @@ class Crowd:
     known: list[Visitor] = field(default_factory=list)
 
     def arrivals(self, rng: Random, day: date) -> Iterator[Visitor]:
-        """The visitors of one day: quieter at weekends, a slow rise, half of them returning."""
+        """The visitors of one day: quieter at weekends, a slow rise, two thirds of them returning."""
         quiet = 0.45 if day.weekday() >= 5 else 1.0
         trend = 1 + 0.15 * ((day.toordinal() % 90) / 90)
         today = round(self.daily * quiet * trend * rng.uniform(0.88, 1.12))
-        returning = rng.sample(self.known, min(len(self.known), today // 2))
+        returning = rng.sample(self.known, min(len(self.known), today * 2 // 3))
         yield from returning
         for _ in range(today - len(returning)):
             agent = rng.choices(range(len(AGENTS)), AGENT_WEIGHTS)[0]

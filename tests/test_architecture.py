@@ -75,17 +75,16 @@ def environment_readers(root: Path) -> list[str]:
         f"{path}:{node.lineno}"
         for path, tree in sources(root)
         for node in ast.walk(tree)
-        if reads_environment(node) and path != "consent_app/settings.py"
+        if isinstance(node, ast.Attribute | ast.ImportFrom) and reads_environment(node)
+        if path != "consent_app/settings.py"
     ]
 
 
-def reads_environment(node: ast.AST) -> bool:
+def reads_environment(node: ast.Attribute | ast.ImportFrom) -> bool:
     """`os.environ`, `os.getenv`, or either of them by its bare name; not the environ of a WSGI request."""
-    if isinstance(node, ast.ImportFrom) and node.module == "os":
-        return any(alias.name in ("environ", "getenv") for alias in node.names)
-    if not isinstance(node, ast.Attribute) or node.attr not in ("environ", "getenv"):
-        return False
-    return isinstance(node.value, ast.Name) and node.value.id == "os"
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in ("environ", "getenv") for alias in node.names)
+    return node.attr in ("environ", "getenv") and isinstance(node.value, ast.Name) and node.value.id == "os"
 
 
 def lumber_rooms(root: Path) -> list[str]:

@@ -28,6 +28,14 @@ KEPT = """async () => ({
   session: Object.keys(sessionStorage),
   databases: (await indexedDB.databases()).map((database) => database.name),
 })"""
+READ_VIEWS = """await new Promise((read) => {
+  const opening = indexedDB.open("consent-banner");
+  opening.onsuccess = () => {
+    const store = opening.result.transaction("consent-banner").objectStore("consent-banner");
+    store.get(0).onsuccess = (event) => read(event.target.result.n);
+    opening.result.close();
+  };
+})"""
 NOTHING = {"cookies": "", "local": [], "session": [], "databases": []}
 
 
@@ -333,6 +341,32 @@ def test_withdrawal_clears_and_stops_at_once(
     assert len(beacons.sent) == 2
     assert page.evaluate(KEPT)["databases"] == []
     assert page.evaluate("ConsentBanner.acceptedCategory('statistics')") is False
+
+
+def test_a_view_that_is_being_written_is_not_sent_after_a_withdrawal(
+    page: Page, beacons: Beacons, stage: Stage
+) -> None:
+    page.goto(stage.kent)
+    choose(page, "Accept all")
+    beacons.wait(page, 1)
+    page.evaluate(
+        """() => new Promise((busy) => {
+          const opening = indexedDB.open("consent-banner");
+          opening.onsuccess = () => {
+            const store = opening.result.transaction("consent-banner", "readwrite").objectStore("consent-banner");
+            const hold = () => { if (!window.release) store.get(0).onsuccess = hold; };
+            hold();
+            opening.result.close();
+            busy();
+          };
+        })"""
+    )
+    page.evaluate("history.pushState(0, '', '/elsewhere')")
+    page.evaluate("document.cookie = document.cookie.replace('statistics.1', 'statistics.0') + ';path=/'")
+    page.evaluate("window.release = true")
+    until(page, f"(async () => ({READ_VIEWS}) === 2)()")
+    page.wait_for_timeout(200)
+    assert len(beacons.sent) == 1
 
 
 def test_withdrawal_without_script_clears_at_the_next_page(page: Page, beacons: Beacons, stage: Stage) -> None:

@@ -490,7 +490,7 @@ def test_a_choice_made_offline_is_kept_and_sent_later(
     until(page, "events.includes('show')")
     visitor.set_offline(True)
     choose(page, "Accept all")
-    expect(page.get_by_role("status")).to_have_text("Saved in this browser. It will be sent when you are online again.")
+    expect(page.get_by_role("status")).to_have_text("Saved in this browser; sent when you are online again.")
     assert page.evaluate("ConsentBanner.acceptedCategory('statistics')")
     visitor.set_offline(False)
     beacons.wait(page, 1)

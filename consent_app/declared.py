@@ -12,19 +12,6 @@ from consent_app.languages import texts
 from consent_app.receipts import VALIDITY
 from consent_app.sites import DeclaredCookie, Purpose, Site, words
 
-ENDONYMS: Final = {"en": "English", "cy": "Cymraeg"}
-# Not yet in the language files.
-_MORE: Final[dict[str, dict[str, str]]] = {
-    "en": {
-        "cookies_changed": "Our privacy notice has just changed. Please choose again.",
-        "cookies_lead_elsewhere": "What {name} stores in your browser, for what and for how long.",
-    },
-    "cy": {
-        "cookies_changed": "Mae ein hysbysiad preifatrwydd newydd newid. Dewiswch eto.",
-        "cookies_lead_elsewhere": "Beth mae {name} yn ei storio yn eich porwr, at ba ddiben ac am ba hyd.",
-    },
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -70,7 +57,7 @@ class Page:
 
 def page(site: Site, lang: str, cookie: str, now: datetime, *, gpc: bool) -> Page:
     """The page in `lang`; boxes as the readable cookie says, else as it is without a choice (`gpc`: all off)."""
-    said = phrases(lang)
+    said = texts(lang)
     held = read_cookie_text(cookie, site, now)
     decisions = held[1] if held else {p.key: p.by_default and not gpc for p in site.optional}
     return Page(
@@ -82,11 +69,6 @@ def page(site: Site, lang: str, cookie: str, now: datetime, *, gpc: bool) -> Pag
         notice=said["cookies_notice"].format(day=_day(site.notice.effective, said)),
         home=site.origins[0],
     )
-
-
-def phrases(lang: str) -> Mapping[str, str]:
-    """Every text of a language, with those the page needs besides."""
-    return _MORE["en"] | _MORE.get(lang, {}) | dict(texts(lang))
 
 
 def _group(purpose: Purpose, decisions: Mapping[str, bool], said: Mapping[str, str], lang: str) -> Group:

@@ -25,10 +25,10 @@ from consent_app.decisions import (
     site_of,
     withdrawal,
 )
-from consent_app.declared import ENDONYMS, page
+from consent_app.declared import page
 from consent_app.errors import FieldsError, NotFoundError, StaleNoticeError
 from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
-from consent_app.languages import available, known
+from consent_app.languages import available, known, texts
 from consent_app.receipts import VALIDITY, Receipt
 from consent_app.rooms import rooms
 from consent_app.sites import Site
@@ -201,7 +201,7 @@ def _domains(host: str) -> Iterator[str]:
 def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: bool = False) -> Response:
     shown = page(site, lang, request.cookies.get(READABLE, ""), rooms().settings.clock(), gpc=_gpc())
     address: dict[str, Any] = {"site": site.key, "lang": lang, "saved": 1, "return": back or None}
-    languages = {tag: ENDONYMS.get(tag, tag) for tag in available()}
+    languages = {tag: texts(tag)["endonym"] for tag in available()}
     html = render_template(
         "cookies.html",
         page=shown,

@@ -12,7 +12,7 @@ from anonymiser.weblogs import iis
 from anonymiser.weblogs.lines import Block
 
 NAME: Final = "cloudfront"
-SQL: Final = "read_cloudfront"
+SQL: Final = "read_iis"
 _FIELDS: Final = re.compile(r"#fields:.*\bx-edge-location\b", re.IGNORECASE)
 
 
@@ -22,5 +22,5 @@ def recognises(first: list[str]) -> bool:
 
 
 def batches(read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """As for IIS."""
-    return iis.batches(read)
+    """As for IIS, once tabs are spaces: CloudFront encodes the spaces inside a column."""
+    return iis.batches(Block(block.first, block.data.replace(b"\t", b" ")) for block in read)

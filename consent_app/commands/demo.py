@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Final
 
 import click
 
@@ -15,7 +15,11 @@ from consent_app.demo import build, serving
 from consent_app.listening import bound
 from consent_app.settings import Settings
 
-HOST = "127.0.0.1"
+HOST: Final = "127.0.0.1"
+
+
+class _StoppedError(Exception):
+    """Ctrl-C or SIGTERM came while the demo was being made."""
 
 
 @click.command()
@@ -30,13 +34,13 @@ HOST = "127.0.0.1"
 )
 def demo(port: int, reset: bool, home: Path) -> None:
     """Serve two demo sites with six weeks of visitors, in the foreground, until Ctrl-C."""
-    with bound(HOST, port) as sock:
+    with bound(HOST, port) as sock, serving.told_to_stop() as stop:
         if reset or not build.is_ready(home):
-            _build(_settings(home, port), port)
+            _build(_settings(home, port), port, stop)
         else:
             build.use_port(_settings(home, port), port)
             build.catch_up(_settings(home, port))
-        serving.serve(sock, _settings(home, port), lambda: click.echo(_places(port, home)))
+        serving.serve(sock, _settings(home, port), stop, lambda: click.echo(_places(port, home)))
     click.echo("Stopped. The demo's data is kept; the next start goes on with it.")
 
 
@@ -44,27 +48,21 @@ def _settings(home: Path, port: int) -> Settings:
     return Settings.from_environment(home=home, public_url=f"http://{HOST}:{port}", bind=f"{HOST}:{port}")
 
 
-def _build(settings: Settings, port: int) -> None:
+def _build(settings: Settings, port: int, stop: Event) -> None:
+    """Build the demo; a stop is heeded after each simulated day, where nothing is half done."""
     click.echo(f"Making the demo in {settings.home}: six weeks of made-up visitors, sent to the real endpoints (once)")
-    with _stopped_cleanly(), _progress() as progress:
-        build.build(settings, port, progress)
+    with _progress() as progress:
 
+        def day_done(done: int, days: int) -> None:
+            progress(done, days)
+            if stop.is_set():
+                raise _StoppedError
 
-@contextmanager
-def _stopped_cleanly() -> Iterator[None]:
-    """While building, SIGTERM is as good as Ctrl-C: both leave a demo that the next start makes anew."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\nStopped. The demo is not finished; the next start makes it anew.")
-        raise click.exceptions.Exit(0) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        try:
+            build.build(settings, port, day_done)
+        except _StoppedError:
+            click.echo("\nStopped. The demo is not finished; the next start makes it anew.")
+            raise click.exceptions.Exit(0) from None
 
 
 @contextmanager

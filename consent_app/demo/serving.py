@@ -36,8 +36,8 @@ def application(service: Flask, port: int) -> WSGIApplication:
     )
 
 
-def serve(sock: socket.socket, settings: Settings, announce: Callable[[], None]) -> None:
-    """Serve on a bound socket until Ctrl-C or SIGTERM; what waits to be written is on disk when this returns.
+def serve(sock: socket.socket, settings: Settings, stop: Event, announce: Callable[[], None]) -> None:
+    """Serve on a bound socket until `stop` is set; what waits to be written is on disk when this returns.
 
     `announce` is called once requests are answered.
     """
@@ -48,22 +48,21 @@ def serve(sock: socket.socket, settings: Settings, announce: Callable[[], None])
     site = application(service, port)
     http = make_server(host, port, site, threaded=True, request_handler=Quiet, fd=sock.fileno())
     thread = Thread(target=http.serve_forever, daemon=True)
-    with _told_to_stop() as stop:
-        thread.start()
-        announce()
-        # A wait without an end could not be interrupted on Windows.
-        while not stop.wait(1):
-            pass
-        http.shutdown()
-        thread.join()
-        http.server_close()
-        rooms.spool.close()
-        rooms.statistics.close()
-        rooms.ledger.close()
+    thread.start()
+    announce()
+    # A wait without an end could not be interrupted on Windows.
+    while not stop.wait(1):
+        pass
+    http.shutdown()
+    thread.join()
+    http.server_close()
+    rooms.spool.close()
+    rooms.statistics.close()
+    rooms.ledger.close()
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[Event]:
+def told_to_stop() -> Iterator[Event]:
     """An event that Ctrl-C and SIGTERM set; a second one finds the stop under way and changes nothing."""
     stop = Event()
 

@@ -20,8 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from consent_app.declared import phrases
-from consent_app.languages import available
+from consent_app.languages import available, texts
 from consent_app.ledger import store
 from consent_app.preference import local_path
 from consent_app.rooms import NAME, Rooms
@@ -489,7 +488,7 @@ def test_every_phrase_of_the_page_is_there(root: Path, lang: str) -> None:
     template = (root / "consent_app" / "templates" / "cookies.html").read_text("utf-8")
     used = set(re.findall(r"texts\.(\w+)", template))
     assert len(used) > 15
-    assert used - phrases(lang).keys() == set()
+    assert used - texts(lang).keys() == set()
 
 
 def test_cookies_without_a_site(client: FlaskClient) -> None:

@@ -40,7 +40,7 @@ class _Findings:
         if row.seq != self.count and not self.sequence:
             self.sequence = f"entry {self.count} is missing; the next is {row.seq}"
         self.count = row.seq + 1
-        if row.record is None or row.nonce is None or leaf_hash(row.nonce, row.record) != row.leaf:
+        if not _is_whole(row, leaf_hash):
             self.leaves = self.leaves or f"entry {row.seq} is not what was appended"
         try:
             record = _read(row)
@@ -48,6 +48,12 @@ class _Findings:
             self.records = self.records or f"entry {row.seq}: {error}"
             return None
         return getattr(record, "notice", None)
+
+
+def _is_whole(row: Row[Any], leaf_hash: LeafHash) -> bool:
+    """Whether the row's own hash is that of its record. SQLite keeps what it is given: a text in place of bytes too."""
+    kept = isinstance(row.nonce, bytes) and isinstance(row.record, bytes)
+    return kept and leaf_hash(row.nonce, row.record) == row.leaf
 
 
 def checks(connection: Connection, leaf_hash: LeafHash) -> Iterator[Check]:

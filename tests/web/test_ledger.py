@@ -161,6 +161,18 @@ def test_each_check_fails_when_its_fact_is_broken(ledger: Ledger, tmp_path: Path
     assert not verdicts(ledger)[name]
 
 
+@pytest.mark.parametrize("change", ["replace(record, 'preferences', 'no-js-form')", "7", "upper(hex(record))"])
+def test_a_record_turned_into_text_or_a_number_is_named(ledger: Ledger, tmp_path: Path, change: str) -> None:
+    """SQLite lets any column hold any type; what sqlite3 at a prompt writes is often text."""
+    ledger.append(GIVEN)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        drop_triggers(raw)
+        raw.execute(f"UPDATE body SET record = {change} WHERE seq = 0")
+        raw.commit()
+    found = {check.name: check.sentence for check in ledger.verify() if not check.ok}
+    assert found["ledger entries"] == "entry 0 is not what was appended"
+
+
 def test_a_record_of_another_shape_is_found(ledger: Ledger, tmp_path: Path) -> None:
     """Even where the hash is right, because whoever wrote it knew how."""
     nonce, record = b"n" * 32, b'{"email":"a@b.example"}'

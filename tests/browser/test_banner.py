@@ -312,7 +312,7 @@ def test_no_focused_element_lies_under_the_bar(page: Page, stage: Stage) -> None
     links = page.locator(":is(header, main, footer) a")
     for at in range(links.count()):
         links.nth(at).evaluate("link => link.focus()")
-        box, above = links.nth(at).bounding_box(), page.locator("#consent-banner section").bounding_box()
+        box, above = links.nth(at).bounding_box(), page.locator("#consent-ui section").bounding_box()
         assert box is not None and above is not None
         assert box["y"] + box["height"] <= above["y"]
 
@@ -532,7 +532,7 @@ def test_the_bar_is_small_moves_nothing_and_is_not_printed(page: Page, site: str
     )
     page.goto(site)
     until(page, "events.includes('show')")
-    assert page.locator("#consent-banner section").evaluate("bar => bar.offsetHeight / innerHeight") <= 0.45
+    assert page.locator("#consent-ui section").evaluate("bar => bar.offsetHeight / innerHeight") <= 0.45
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("shift") == 0
     page.emulate_media(media="print")

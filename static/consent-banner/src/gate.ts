@@ -32,7 +32,7 @@ export function start(config: Config): void {
     release(on, fail, (script) => ui((loaded) => loaded.trust(script)));
     view();
     // A frame, a banner, no choice yet, or one the server has not heard of: then there is something to show or to do.
-    if (document.querySelector("iframe[data-src],#consent-banner") || (choice()?.permit ?? "!")[0] === "!")
+    if (document.querySelector("iframe[data-src],#consent-ui") || (choice()?.permit ?? "!")[0] === "!")
       ui((loaded) => loaded.refresh());
     if (!on.statistics && (stored(config) || signal)) forget();
   };

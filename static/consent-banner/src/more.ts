@@ -67,7 +67,7 @@ export function trust(_: Tools, script: HTMLScriptElement): void {
 /** Take away what those purposes left here. Resolves to what to tell: "reload" if a script of theirs still runs. */
 export async function stop(tools: Tools, off: readonly string[]): Promise<string> {
   for (const purpose of off) {
-    const declared = document.querySelector<HTMLElement>(`#consent-banner [name="${purpose}"]`)!.dataset.clear ?? "";
+    const declared = document.querySelector<HTMLElement>(`#consent-ui [name="${purpose}"]`)!.dataset.clear ?? "";
     for (const entry of declared.match(/\S+/g) ?? []) clear(...(entry.split(":") as [StorageKind, string]));
   }
   await frames(tools, true);

@@ -37,14 +37,14 @@ function make(...gate: Gate): Ui {
 
   /** Take over the banner that the server put into this page, else fetch one, which comes hidden. */
   async function open(): Promise<void> {
-    let root = document.getElementById("consent-banner");
+    let root = document.getElementById("consent-ui");
     if (!root) {
       const request = new XMLHttpRequest();
       request.open("GET", `${origin}/v1/sites/${config.site}/banner?lang=${config.lang}`);
       request.responseType = "document";
       request.send();
       await Promise.all([loaded(request), tools.style()]);
-      root = document.importNode(request.response.getElementById("consent-banner") as HTMLElement, true);
+      root = document.importNode(request.response.getElementById("consent-ui") as HTMLElement, true);
       document.body.prepend(root);
     }
     [bar, dialog, status] = root.children as unknown as [HTMLElement, HTMLDialogElement, HTMLElement];
@@ -146,7 +146,7 @@ function make(...gate: Gate): Ui {
     async refresh() {
       if (document.querySelector("iframe[data-src]")) self.frames();
       if (!choice() && navigator.cookieEnabled) return tools.show();
-      if (document.getElementById("consent-banner")) await tools.open();
+      if (document.getElementById("consent-ui")) await tools.open();
       tools.hide();
       if (tried) return;
       tried = true;

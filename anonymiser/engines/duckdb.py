@@ -136,12 +136,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, number: int, name: str, sourc
     if first is None:
         return
     reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
-    connection.register("lines", reader)
+    connection.register("blocks", reader)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {statement('lines')}")
     reading = f"({statement(weblogs.FORMATS[name].SQL)}) AS lines_read"
     keeping = statement("keep").replace("lines_read", reading)
     values = {"max_line": MAX_LINE, "file": number, "assets": sorted(ASSETS)}
     connection.execute(f"INSERT INTO requests {keeping}", values)
-    connection.unregister("lines")
+    connection.unregister("blocks")
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

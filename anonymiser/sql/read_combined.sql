@@ -1,14 +1,12 @@
 -- One common, combined or vhost line into the few columns that are needed; `problem` says why a line cannot be read.
-WITH unescaped AS (
-    SELECT line, CASE WHEN ends_with(text, chr(13)) THEN rtrim(text, chr(13)) ELSE text END AS text FROM lines
-), parts AS (
+WITH parts AS (
     SELECT
         line,
-        length(text) AS width,
+        strlen(text) AS width,
         string_split(
             CASE WHEN contains(text, '\') THEN replace(replace(text, '\\', '/'), '\"', '''') ELSE text END, '"'
         ) AS part
-    FROM unescaped
+    FROM lines
 ), fields AS (
     SELECT
         line,

@@ -1,8 +1,6 @@
 -- One line of an AWS load balancer: eleven columns and two quoted texts, with the connection's type in front or not.
-WITH whole AS (
-    SELECT line, CASE WHEN ends_with(text, chr(13)) THEN rtrim(text, chr(13)) ELSE text END AS text FROM lines
-), parts AS (
-    SELECT line, length(text) AS width, string_split(text, '"') AS part FROM whole
+WITH parts AS (
+    SELECT line, strlen(text) AS width, string_split(text, '"') AS part FROM lines
 ), fields AS (
     SELECT line, width, part, string_split(rtrim(part[1]), ' ') AS piece FROM parts
 ), typed AS (

@@ -1,10 +1,10 @@
 -- One IIS W3C line into the needed columns, by the #Fields in force above it; spaces may be repeated.
 WITH parts AS (
-    SELECT *, list_filter(string_split(rtrim(text, chr(13) || ' '), ' '), lambda piece: piece <> '') AS part FROM lines
+    SELECT *, list_filter(string_split(text, ' '), lambda piece: piece <> '') AS part FROM lines
 ), fields AS (
     SELECT
         line,
-        length(text) AS width,
+        strlen(text) AS width,
         len(part) AS columns,
         at_width,
         at_stem,

@@ -1,8 +1,6 @@
 -- One line of IIS's own comma format: client, user, date, time, service, server, address, … status, …, method, target.
-WITH whole AS (
-    SELECT line, CASE WHEN ends_with(text, chr(13)) THEN rtrim(text, chr(13)) ELSE text END AS text FROM lines
-), parts AS (
-    SELECT line, length(text) AS width, string_split(text, ', ') AS part FROM whole
+WITH parts AS (
+    SELECT line, strlen(text) AS width, string_split(text, ', ') AS part FROM lines
 ), typed AS (
     SELECT
         *,

@@ -1,6 +1,6 @@
 -- One JSON line of Caddy, Traefik, nginx or Apache into the needed columns: the first name that is there counts.
 WITH parsed AS (
-    SELECT line, text, length(text) AS width, json_valid(text) AND starts_with(ltrim(text), '{') AS sound FROM lines
+    SELECT line, text, strlen(text) AS width, json_valid(text) AND starts_with(ltrim(text), '{') AS sound FROM lines
 ), named AS (
     SELECT
         line,

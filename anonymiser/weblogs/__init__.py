@@ -27,7 +27,7 @@ class Format(Protocol):
         """Whether one of a file's first lines looks like this format."""
 
     def batches(self, read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-        """Lines with their numbers as Arrow batches."""
+        """Blocks of lines, one row each, with what holds for all their lines."""
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -67,7 +67,7 @@ def check_files(files: Sequence[Path]) -> None:
 
 
 def batches(format_name: str, read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """Lines as Arrow batches (line, text and, for formats with a header, its layout)."""
+    """Blocks as rows: the first line's number, the text and, for formats with a header, its layout."""
     return FORMATS[format_name].batches(read)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from anonymiser.weblogs.lines import Block, table
+from anonymiser.weblogs.lines import Block, row
 
 NAME: Final = "combined"
 SQL: Final = "read_combined"
@@ -21,6 +21,5 @@ def recognises(first: list[str]) -> bool:
 
 
 def batches(read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """(line, text) batches."""
-    for block in read:
-        yield pa.RecordBatch.from_arrays(list(table(block)), ["line", "text"])
+    """A row for each block."""
+    return map(row, read)

@@ -22,5 +22,5 @@ def recognises(first: list[str]) -> bool:
 
 
 def batches(read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """(line, text) batches."""
+    """A row for each block."""
     return combined.batches(read)

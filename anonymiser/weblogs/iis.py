@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from anonymiser.weblogs.lines import Block, table
+from anonymiser.weblogs.lines import Block, row
 
 NAME: Final = "iis"
 SQL: Final = "read_iis"
@@ -44,12 +44,13 @@ def recognises(first: list[str]) -> bool:
 
 
 def batches(read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """(line, text, width, day, and the position of each needed column) batches, cut where the columns change."""
+    """A row for each part of a block in which the columns stay the same: with their number, positions and `#Date`."""
     layout = Layout()
     for block in read:
         for part in _parts(block):
             layout = _following(layout, part)
-            yield _batch(part, layout)
+            at = {f"at_{name}": place for name, place in zip(NEEDED, layout.positions, strict=True)}
+            yield row(part, day=layout.day, at_width=layout.width, **at)
 
 
 def _parts(block: Block) -> Iterator[Block]:
@@ -76,12 +77,3 @@ def _following(layout: Layout, part: Block) -> Layout:
     if match := _DATE.match(line):
         return Layout(layout.positions, layout.width, match[1])
     return layout
-
-
-def _batch(part: Block, layout: Layout) -> pa.RecordBatch:
-    numbers, texts = table(part)
-    constants = {"width": layout.width, **dict(zip(NEEDED, layout.positions, strict=True))}
-    columns = [pa.repeat(pa.scalar(value, pa.int32()), len(texts)) for value in constants.values()]
-    day = pa.repeat(pa.scalar(layout.day), len(texts))
-    names = ["line", "text", "day", *(f"at_{name}" for name in constants)]
-    return pa.RecordBatch.from_arrays([numbers, texts, day, *columns], names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from array import array
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,12 +109,17 @@ def blocks(file: IO[bytes]) -> Iterator[Block]:
         yield Block(number, pending)
 
 
-def table(block: Block) -> tuple[pa.Array, pa.Array]:
-    """The block's line numbers and texts as Arrow arrays; bad UTF-8 becomes U+FFFD."""
-    texts = pa.array(_text(block.data).split("\n"), pa.string())
-    numbers = array("q", range(block.first, block.first + len(texts)))
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]), texts
+def row(block: Block, **constants: int | str) -> pa.RecordBatch:
+    """The block as one row: the number of its first line, its text (bad UTF-8 becomes U+FFFD), and what holds for each
+    of its lines. The engine cuts it; so no line is ever an object of its own.
+    """
+    names = ["first", "block", *constants]
+    values = [pa.array([value], pa.int32() if isinstance(value, int) else pa.string()) for value in constants.values()]
+    return pa.RecordBatch.from_arrays([pa.array([block.first], pa.int64()), _text(block.data), *values], names)
 
 
-def _text(data: bytes) -> str:
-    return data.decode("ascii") if data.isascii() else data.decode("utf-8", "replace")
+def _text(data: bytes) -> pa.Array:
+    """One text; ASCII is not copied."""
+    text = data if data.isascii() else data.decode("utf-8", "replace").encode()
+    edges = pa.py_buffer(struct.pack("=ii", 0, len(text)))
+    return pa.Array.from_buffers(pa.string(), 1, [None, edges, pa.py_buffer(text)])

@@ -73,7 +73,7 @@ def combined(path: Path) -> Iterator[Hit | str | int]:
         if text == "":
             yield "blank"
             continue
-        hit = None if len(text) > MAX_LINE else combined_hit(number, quoted(text))
+        hit = None if len(text.encode()) > MAX_LINE else combined_hit(number, quoted(text))
         yield number if hit is None else hit
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 from anonymiser.stats import Statistics
 from consent_app import home as data_home
@@ -29,7 +29,6 @@ from consent_app.users import Users
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-CHROMIUM = Path("/usr/bin/chromium")
 BIN = Path(sys.executable).parent
 LONDON = ZoneInfo("Europe/London")
 ACCEPTERS = 6
@@ -105,23 +104,18 @@ def beacons(sent: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Visitors come, the server stops, the days pass, marketing looks."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM} here; `make test` installs it")
     told = Story(tmp_path_factory.mktemp("journey") / "home", _free_port(), datetime.now(LONDON).date())
     _make_home(told)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        with told.server():
-            _visits(told, browser)
-        later = told.day + timedelta(days=2)
-        batch = told.consent("batch", "--now", f"{later}T04:00Z")
-        told.said += [batch.stdout, batch.stderr]
-        assert batch.returncode == 0, told.said
-        with told.server():
-            _marketing(told, browser)
-        browser.close()
+    with told.server():
+        _visits(told, chromium)
+    later = told.day + timedelta(days=2)
+    batch = told.consent("batch", "--now", f"{later}T04:00Z")
+    told.said += [batch.stdout, batch.stderr]
+    assert batch.returncode == 0, told.said
+    with told.server():
+        _marketing(told, chromium)
     return told
 
 

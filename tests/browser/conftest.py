@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, render_template_string
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 from werkzeug.serving import make_server
 
 from consent_app import create_app, home
@@ -21,9 +21,6 @@ from consent_app.demo.traffic import Quiet
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run")  # fmt: skip
 SURREY = DemoSite("surrey", "surrey.localhost", "Surrey Office Solutions", "macro", (Page("/", "Surrey", "Desks.", 1),))
 
 
@@ -124,17 +121,6 @@ def _settings(folder: Path, port: int) -> Settings:
     return Settings.from_environment(
         {}, home=folder, public_url=f"http://{address}", bind=address, mix_beacons=1, decisions_per_minute=1000
     )
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One real Chromium for all tests; each test gets a context, that is a browser nobody used before."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no {CHROMIUM} here; `make test` installs it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def stranger(chromium: Browser, **more: Any) -> BrowserContext:

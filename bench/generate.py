@@ -92,6 +92,9 @@ def write(path: Path, count: int, seed: int = 1) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) == 1:  # `make bench` runs every file of this folder
+        print(__doc__)
+    elif len(sys.argv) != 3:
         sys.exit(__doc__)
-    write(Path(sys.argv[2]), int(sys.argv[1]))
+    else:
+        write(Path(sys.argv[2]), int(sys.argv[1]))

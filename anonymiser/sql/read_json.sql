@@ -18,7 +18,7 @@ WITH parsed AS (
             '$.request.headers.Referer[0]', '$.request_Referer', '$.http_referer', '$.http_referrer', '$.referer',
             '$.referrer',
             '$.status', '$.DownstreamStatus', '$.response_status', '$.statusCode',
-            '$.request', '$.query'
+            '$.request', '$.query', '$.request.remote_addr', '$.ClientAddr'
         ]) AS v
     FROM parsed
 ), chosen AS (
@@ -27,8 +27,8 @@ WITH parsed AS (
         width,
         sound,
         blank,
-        coalesce(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8]) AS stamp,
-        coalesce(v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], '') AS ip,
+        trim(coalesce(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8]), '[]') AS stamp,
+        coalesce(v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], regexp_replace(coalesce(v[46], v[47], ''), ':\d+$', '')) AS ip,
         coalesce(v[17], v[18], v[19], v[20], v[21], v[22]) AS agent,
         coalesce(v[23], v[24], v[25], v[26], v[27], split_part(v[44], ' ', 1), '') AS method,
         coalesce(v[28], v[29], v[30], v[31], v[32], v[33], nullif(split_part(v[44], ' ', 2), ''), v[44]) AS target,
@@ -46,7 +46,8 @@ WITH parsed AS (
                 THEN make_timestamp(CAST(CAST(stamp AS DOUBLE) * 1000000 AS BIGINT))
             END,
             CASE WHEN regexp_full_match(stamp, '\d{12,13}') THEN make_timestamp(try_cast(stamp AS BIGINT) * 1000) END,
-            try_cast(stamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC'
+            try_cast(stamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC',
+            try_strptime(stamp, '%Y-%m-%dT%H:%M:%S%z') AT TIME ZONE 'UTC'
         ) AS ts
     FROM chosen
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -96,7 +98,8 @@ def blocks(file: IO[bytes]) -> Iterator[Block]:
     A line longer than 8 MiB is cut short (it is refused for its length later), so memory stays flat on any input.
     """
     pending, number = b"", 1
-    while data := file.read(BLOCK):
+    start = file.read(BLOCK).removeprefix(codecs.BOM_UTF8)
+    for data in chain([start] if start else [], iter(partial(file.read, BLOCK), b"")):
         cut = data.rfind(b"\n")
         if cut < 0:
             pending = (pending + data)[:MAX_PENDING]

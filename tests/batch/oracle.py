@@ -42,7 +42,7 @@ class Outcome:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    data = path.read_bytes()
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     pieces = data.split(b"\n")
     if pieces[-1] == b"":
         pieces.pop()

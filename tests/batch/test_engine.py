@@ -104,6 +104,7 @@ DAMAGE = {
     "escaped quotes": (line(agent='Mozilla/5.0 \\"odd\\" \\\\') + "\n" + line("/b")).encode(),
     "a backslash at the end": (line() + "\\\n" + line("/b") + "\n").encode(),
     "no newline at the end": line().encode(),
+    "a byte order mark": b"\xef\xbb\xbf" + f"{line()}\n{line('/b')}\n".encode(),
     "blank lines": f"\n\n{line()}\n\r\n\n".encode(),
     "empty": b"",
     "impossible times": f"{line()}\n{line().replace('17/May', '32/Foo')}\n{line().replace(':10:', ':25:')}\n".encode(),

@@ -121,6 +121,16 @@ def apache(view: View) -> str:
     )  # fmt: skip
 
 
+def old_caddy(view: View) -> str:
+    return caddy(view).replace(f'"remote_ip": "{view.ip}"', f'"remote_addr": "{view.ip}:41342"')
+
+
+def local_time(view: View) -> str:
+    """A clock an hour ahead, its offset without a colon, the whole in brackets."""
+    said = (view.at + timedelta(hours=1)).strftime("[%Y-%m-%dT%H:%M:%S+0100]")
+    return json.dumps(json.loads(apache(view)) | {"time": said})
+
+
 def cloudfront(view: View) -> str:
     columns = (
         *(
@@ -172,6 +182,8 @@ CASES = {
     "traefik": Case("json", traefik),
     "nginx": Case("json", nginx),
     "apache": Case("json", apache),
+    "old caddy": Case("json", old_caddy),
+    "local time": Case("json", local_time),
     "cloudfront": Case("cloudfront", cloudfront, CLOUDFRONT),
     "classic balancer": Case("elb", classic_balancer, referrers=False),
     "application balancer": Case("elb", application_balancer, referrers=False),

@@ -69,6 +69,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--grain", type=click.Choice(["day", "week", "month"]), help="Period of the breakdowns."),
             click.option("--catalogue", type=_FILE, help="Declared keys: paths, `goal NAME`, `campaign NAME`."),
             click.option("--sitemap", type=_FILE, help="Declared pages, from a sitemap."),
+            click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True),
             click.option("--memory", default="2GB", show_default=True, help="Memory the engine may use."),
             click.option("--json", "as_json", is_flag=True, help="Print one object (exact counts: keep it private)."),
         )
@@ -160,6 +161,8 @@ def formats() -> None:
 
 
 def _rules(site: str, options: dict[str, Any]) -> SiteRules:
+    if options["engine"] != "duckdb":
+        raise InputError("--engine spark needs the engine for Spark, which this version does not have; use duckdb")
     try:
         ZoneInfo(options["timezone"])
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -178,16 +181,31 @@ def _rules(site: str, options: dict[str, Any]) -> SiteRules:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A bar on a terminal, nothing elsewhere: the summary says it all."""
-    if quiet or not sys.stderr.isatty():
+    """A bar on a terminal, a line for each fifth elsewhere; both on standard error."""
+    if quiet:
         yield None
-        return
-    with click.progressbar(length=100, label="Reading", file=sys.stderr) as bar:
+    elif sys.stderr.isatty():
+        with click.progressbar(length=100, label="Reading", file=sys.stderr) as bar:
+            yield lambda done, total: bar.update(_percent(done, total) - bar.pos)
+    else:
+        yield _Fifths()
 
-        def advance(done: int, total: int) -> None:
-            bar.update(100 * done // max(total, 1) - bar.pos)
 
-        yield advance
+def _percent(done: int, total: int) -> int:
+    return 100 * done // total if total else 0
+
+
+class _Fifths:
+    """Says how far reading is, at 20, 40, 60, 80 and 100 per cent."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        reached = _percent(done, total) // 20 * 20
+        if reached > self._said:
+            self._said = reached
+            click.echo(f"Reading: {reached} %", err=True)
 
 
 def _as_object(report: pipeline.LogReport, seconds: float) -> dict[str, Any]:

@@ -64,6 +64,13 @@ def test_the_summary_names_what_was_left_out_and_never_its_text(log: Path, tmp_p
     assert "broken" not in result.stdout
 
 
+def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(log: Path, tmp_path: Path) -> None:
+    result = run("logs", log, "--site", "demo", "--out", tmp_path / "stats.duckdb")
+    assert result.stderr.splitlines()[-1] == "Reading: 100 %"
+    again = run("logs", log, "--site", "demo", "--out", tmp_path / "other.duckdb", "--json")
+    assert again.stderr == ""
+
+
 def test_explain_says_what_was_spent(log: Path, tmp_path: Path) -> None:
     run("logs", log, "--site", "demo", "--out", tmp_path / "stats.duckdb", "--epsilon", "1")
     result = run("explain", tmp_path / "stats.duckdb")
@@ -84,6 +91,7 @@ WRONG = {
     "a site like a path": (["logs", "{log}", "--site", "../a", "--out", "{out}"], "cannot name a site"),
     "an unknown format": (["logs", "{log}", "--site", "a", "--out", "{out}", "--format", "x"], "unknown format"),
     "a missing catalogue": (["logs", "{log}", "--site", "a", "--out", "{out}", "--catalogue", "no"], "no: No such"),
+    "no such engine yet": (["logs", "{log}", "--site", "a", "--out", "{out}", "--engine", "spark"], "use duckdb"),
     "no statistics": (["check", "missing.duckdb"], "missing.duckdb"),
     "no spool": (["spool", "missing", "--site", "a", "--out", "{out}"], "missing is no folder"),
 }

@@ -68,9 +68,9 @@ def _breakdown(
     return Statistic(name, name, "visitors", keys, l2, linf, touched, weight, "breakdown", catalogue, fold)
 
 
-# The weights (they add up to 100) are those that bring the figures people read equally close to what is aimed at on a site
-# of 240 visitors a day, rounded: `python bench/utility.py weights` searches them, docs/adr/0010 says what for. Views have
-# so much because a single browser may add six to them; devices so little because their cells are large.
+# The weights (100 in all) bring the figures people read equally close to what is aimed at, for 240 visitors a day,
+# rounded: `python bench/utility.py weights` searches them, docs/adr/0010 says what for and what it gave. Views have the
+# most because one browser may add six to them, devices little because their cells are large.
 # `exits` adds the page left last: each view adds its page and takes the previous one back. When beacons are lost the
 # sum no longer telescopes: three of six lost can leave (+3, -3), hence sqrt(18). The other ordinals survive any loss;
 # tests/privacy/test_bounds.py tries every subset of a day.

@@ -40,7 +40,7 @@ SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
 # Names that are the same everywhere; “cookie” is the word for it in many languages.
 NAMES: Final = re.compile(r"\{\w+\}|Global Privacy Control|JavaScript|cookies?", re.IGNORECASE)
 # English words that are words of other languages too, or are names.
-BORROWED: Final = {"Cookie", "Name", "ltr"}
+BORROWED: Final = {"Name", "ltr"}
 ENGLISH: Final = re.compile(
     r"\b(the|your|you|our|with|what|which|when|until|this|choose|stored|accept)\b", re.IGNORECASE
 )
@@ -82,7 +82,7 @@ def test_every_promised_language_is_there() -> None:
 @everywhere
 def test_a_language_says_everything_in_words(lang: str) -> None:
     english, said = languages.texts("en"), languages.texts(lang)
-    assert list(said) == list(english)
+    assert said.keys() == english.keys()
     for name, text in said.items():
         assert text == text.strip() != "", name
         assert placeholders(text) == placeholders(english[name]), name
@@ -136,7 +136,8 @@ def test_the_signal_has_its_name(lang: str) -> None:
 @abroad
 def test_no_english_is_left_over(lang: str) -> None:
     english, said = languages.texts("en"), languages.texts(lang)
-    assert [name for name in said if said[name] == english[name] and said[name] not in BORROWED] == []
+    same = [text for name, text in said.items() if text == english[name] and any(letters(text))]
+    assert set(same) <= BORROWED
     assert [name for name in said if ENGLISH.search(NAMES.sub(" ", said[name]))] == []
 
 

@@ -6,3 +6,7 @@ declare module "node:assert/strict" {
   const assert: { equal(got: unknown, wanted: unknown): void; deepEqual(got: unknown, wanted: unknown): void };
   export default assert;
 }
+// Its package does not export this file; run.mjs knows where it is.
+declare module "autoconsent-heuristics" {
+  export function classifyButtonTextRegex(text: string): "reject" | "settings" | "accept" | "acknowledge" | "other";
+}

@@ -16,6 +16,7 @@ await build({
   format: "esm",
   outExtension: { ".js": ".mjs" },
   outdir: out,
+  alias: { "autoconsent-heuristics": join(here, "../node_modules/@duckduckgo/autoconsent/lib/heuristics.ts") },
 });
 const files = tests.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));
 process.exit(spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1);

@@ -97,4 +97,4 @@ def _decided(day: date, said: Mapping[str, str]) -> str:
 
 
 def _day(day: date, said: Mapping[str, str]) -> str:
-    return f"{day.day} {said['months'].split()[day.month - 1]} {day.year}"
+    return said["date"].format(day=day.day, month=said["months"].split()[day.month - 1], year=day.year)

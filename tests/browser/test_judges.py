@@ -409,3 +409,18 @@ def test_without_scripts_and_style_the_form_still_decides(bench: Page, visitor: 
     expect(page.get_by_role("region", name="Your choice about cookies")).to_have_count(0)
     assert page.url == stage.kent + "/contact"
     assert ".1" not in page.evaluate("document.cookie")
+
+
+@pytest.mark.parametrize("site", ["kent", "defibrental"])
+def test_a_banner_that_is_hidden_holds_nobody_up(bench: Page, visitor: BrowserContext, stage: Stage, site: str) -> None:
+    page = visitor.new_page()
+    page.goto(getattr(stage, site))
+    expect(page.locator("#consent-ui section")).to_be_visible()
+    page.add_style_tag(content=Blocker(bench, "###consent-ui").hides(page))
+    page.locator("[data-consent-open]").click()
+    if site == "kent":
+        page.wait_for_url("**/cookies?site=kent")
+    else:
+        page.wait_for_timeout(300)
+        page.get_by_role("link").first.click()
+    assert page.evaluate(KEPT) == []

@@ -168,6 +168,8 @@ function make(...gate: Gate): Ui {
       const on = effective();
       purposes((name) => (box(name).checked = !!on[name]));
       dialog.showModal();
+      // Where a rule of the visitor hides it, the page must not wait for it: then whoever asked goes another way.
+      if (!dialog.offsetHeight) throw dialog.close();
     },
   };
   const self = new Proxy(tools, {

@@ -133,6 +133,7 @@ def figures(stage: Stage) -> None:
     stage.rooms.users.add("mary", PASSWORD, "viewer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", ["kent", "defibrental"])
 def test_axe_finds_nothing_in_the_banner(doctor: Doctor, stage: Stage, site: str) -> None:
     page = doctor.page
@@ -376,6 +377,7 @@ def test_the_blocker_would_hit_what_its_rules_say(bench: Page, visitor: BrowserC
     assert blocked == [stage.kent + "/cookie-consent.js"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rules", ["/static/consent-banner/*", "/static/consent-banner/*.js", "/static/consent-banner/*.css", "/taskbar.js"]
 )

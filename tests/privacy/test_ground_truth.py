@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from anonymiser import facts, spool
+from anonymiser import bounds, facts, spool
 from anonymiser.agents import Agent
 from anonymiser.bounds import STATISTICS
 from anonymiser.engines.duckdb import DuckDBEngine
@@ -75,14 +75,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of one browser-day as the design gives them."""
+    """The bounds of one browser-day."""
 
-    views: int = 6
-    pages: int = 5
-    visits: int = 3
-    exit_views: int = 6
-    events: int = 3
-    steps: int = 6
+    views: int = bounds.VIEWS_PER_DAY
+    pages: int = bounds.PAGES_PER_DAY
+    visits: int = bounds.VISITS_PER_DAY
+    exit_views: int = bounds.EXIT_VIEWS
+    events: int = bounds.EVENTS_PER_DAY
+    steps: int = bounds.FUNNEL_STEPS_PER_DAY
 
 
 LIFTED = Limits(*[10**6] * 6)
@@ -310,12 +310,12 @@ def test_with_bounds_every_cell_is_the_truth_bounded_by_browser_day(world: World
 @pytest.mark.parametrize(
     ("looser", "seen"),
     [
-        (Limits(views=7), {"views"}),
-        (Limits(pages=6), {"pages"}),
-        (Limits(visits=4), {"visits", "bounces"}),
-        (Limits(exit_views=7), {"exits"}),
-        (Limits(events=4), {*TABLES.values(), "not_found"}),
-        (Limits(steps=7), {"funnels"}),
+        (Limits(views=Limits.views + 1), {"views"}),
+        (Limits(pages=Limits.pages + 1), {"pages"}),
+        (Limits(visits=Limits.visits + 1), {"visits", "bounces"}),
+        (Limits(exit_views=Limits.exit_views + 1), {"exits"}),
+        (Limits(events=Limits.events + 1), {*TABLES.values(), "not_found"}),
+        (Limits(steps=Limits.steps + 1), {"funnels"}),
     ],
 )
 def test_each_bound_is_felt_and_a_looser_one_would_be_seen(

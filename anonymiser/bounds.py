@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 Schedule = Literal["daily", "breakdown"]
 
-VIEWS_PER_DAY: Final = 6
-PAGES_PER_DAY: Final = 5
+VIEWS_PER_DAY: Final = 8
+PAGES_PER_DAY: Final = 6
 VISITS_PER_DAY: Final = 3
 EVENTS_PER_DAY: Final = 3
 EXIT_VIEWS: Final = 6

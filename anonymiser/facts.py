@@ -240,7 +240,7 @@ def _consistent(beacon: Beacon) -> Beacon:
 
 
 def shred(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) -> list[Fact]:
-    """Turn a beacon into its facts, bounds applied (4-page, 6-view ... limits of `bounds`).
+    """Turn a beacon into its facts, bounds applied (the limits of `bounds`).
 
     `hour` is the local hour of reception, `own_hosts` the hosts whose links count as internal. The user agent has
     already been reduced to `agent`; nothing of it remains but browser, system and device class.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from math import sqrt
+from math import inf, log, sqrt
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -18,11 +18,21 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from anonymiser.bounds import GAP_BUCKETS
 from anonymiser.errors import StatisticsError
 
-LONGEST_RANGE: Final = 32
+LONGEST_RANGE: Final = 91
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
+
+
+_Gap = tuple[str, float, float]
+_EDGES: Final[dict[str, tuple[float, float]]] = {
+    **{str(days): (days, days) for days in range(1, 32)},
+    "32-60": (32, 60),
+    "61-90": (61, 90),
+    "91-180": (91, 180),
+    "181-365": (181, 365),
+    **dict.fromkeys(("more", "first"), (366, inf)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +144,20 @@ class Statistics:
         """Different visitors from `start` to `end`: on each day those whose last active day lies before `start`.
 
         An identity (design, chapter 4): a visitor is counted on the first active day of the range, where the gap to the
-        day before exceeds the days since `start`. Without gaps for every day, or over more than 32 days, it is the sum
-        of daily visitors.
+        day before exceeds the days since `start`. Each day gives two answers, the long gaps, and its visitors less the
+        short gaps; they are weighed by their noise. Without totals and gaps for every day, or over more than 91 days,
+        it is the sum of daily visitors.
         """
         days = (end - start).days + 1
-        gaps = self._rows(_GAPS, site, start, end) if 1 < days <= LONGEST_RANGE else []
-        if not gaps or len({day for day, *_ in gaps}) != days:
-            rows = [row for row in self.daily(site, start, end) if row.metric == "visitors"]
-            return _figure([(row.value, row.sigma) for row in rows], visitor_days=days != 1)
-        new = [(value, sigma) for day, gap, value, sigma in gaps if gap in _longer((day - start).days)]
+        totals = {row.day: row for row in self.daily(site, start, end) if row.metric == "visitors"}
+        gaps: dict[date, list[_Gap]] = {day: [] for day in totals}
+        if 1 < days <= LONGEST_RANGE:
+            for day, gap, value, sigma in self._rows(_GAPS, site, start, end):
+                if day in gaps and gap in _EDGES:
+                    gaps[day].append((gap, value, sigma))
+        if len(totals) != days or not all(gaps.values()):
+            return _figure([(row.value, row.sigma) for row in totals.values()], visitor_days=days != 1)
+        new = [_new_visitors(total, gaps[day], (day - start).days) for day, total in totals.items()]
         return _figure(new, visitor_days=False)
 
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
@@ -270,9 +285,24 @@ def _figure(parts: Sequence[tuple[float, float]], *, visitor_days: bool) -> Rang
     return RangeFigure(sum(v for v, _ in parts), sqrt(sum(s * s for _, s in parts)), visitor_days)
 
 
-def _longer(days: int) -> frozenset[str]:
-    """The gaps longer than `days`; within 32 days every bucket is on one side."""
-    return frozenset(GAP_BUCKETS[days:])
+def _new_visitors(total: DailyRow, gaps: Sequence[_Gap], days: int) -> tuple[float, float]:
+    """The day's visitors whose last active day is more than `days` ago, from both sides, and the sigma of that."""
+    longer = [(_longer(gap, days), value, sigma) for gap, value, sigma in gaps]
+    near = total.value - sum((1 - part) * value for part, value, _ in longer)
+    near_variance = total.sigma**2 + sum(((1 - part) * sigma) ** 2 for part, _, sigma in longer)
+    far = sum(part * value for part, value, _ in longer)
+    far_variance = sum((part * sigma) ** 2 for part, _, sigma in longer)
+    weight = far_variance / (near_variance + far_variance) if far_variance else 0.0
+    return far + weight * (near - far), sqrt(weight**2 * near_variance + (1 - weight) ** 2 * far_variance)
+
+
+def _longer(gap: str, days: int) -> float:
+    """The part of a gap's bucket that is longer than `days`; within a bucket of many days short gaps are more common,
+    in proportion to 1/gap."""
+    first, last = _EDGES[gap]
+    if days < first or days >= last:
+        return float(days < first)
+    return log((last + 1) / (days + 1)) / log((last + 1) / first)
 
 
 def _unreadable(path: Path, error: Exception) -> StatisticsError:

@@ -190,7 +190,7 @@ def test_a_finding_names_the_place_and_never_the_identifier(copy: Path) -> None:
     edit(copy, FAULTS["an address as a key"][1], FAULTS["a little less noise"][1])
     sentences = {finding.name: finding.sentence for finding in check(copy) if not finding.ok}
     assert sentences["identifiers"] == "a key of goals looks like: email (it is not repeated here)"
-    assert sentences["noise"].startswith("kent, 2026-11-16: pages carries noise of 12.7 where")
+    assert sentences["noise"].startswith("kent, 2026-11-16: pages carries noise of 13.9 where")
 
 
 # -- files that cannot be read ----------------------------------------------------------------------------------------

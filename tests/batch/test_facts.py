@@ -221,8 +221,8 @@ def test_a_second_view_takes_back_the_bounce() -> None:
 @pytest.mark.parametrize(
     ("changes", "gone"),
     [
-        ({"n": 7, "k": 5, "v": 1}, {"views"}),
-        ({"n": 9, "p": 6, "k": 5}, {"views", "pages"}),
+        ({"n": 9, "k": 5, "v": 1}, {"views"}),
+        ({"n": 9, "p": 7, "k": 5}, {"views", "pages"}),
         ({"p": 0}, {"pages"}),
         ({"n": 9, "p": 5, "k": 7}, {"views", "exits"}),
         ({"v": 2, "k": 1, "n": 3, "p": 2}, {"exits"}),

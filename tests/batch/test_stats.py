@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from math import sqrt
+from math import log, sqrt
 from pathlib import Path
 
 import duckdb
@@ -135,11 +135,11 @@ def test_different_visitors_of_any_range_are_counted_once(out: Path, statistics:
         assert (figure.value, figure.is_visitor_days) == (different, False), (start, length)
 
 
-def test_the_noise_of_a_range_is_that_of_the_cells_it_adds(out: Path, statistics: Statistics) -> None:
+def test_a_range_weighs_long_gaps_and_visitors_less_short_gaps(out: Path, statistics: Statistics) -> None:
     visited(out, {"one": {0}}, 3)
     figure = statistics.visitors("kent", FIRST, FIRST + 2 * DAY)
-    added = sum(len(GAP_BUCKETS) - n for n in range(3))
-    assert figure.sigma == pytest.approx(SIGMA * sqrt(added))
+    variances = [1 / (1 / (1 + n) + 1 / (len(GAP_BUCKETS) - n)) for n in range(3)]
+    assert figure.sigma == pytest.approx(SIGMA * sqrt(sum(variances)))
 
 
 def test_one_day_is_that_days_visitors(out: Path, statistics: Statistics) -> None:
@@ -147,12 +147,18 @@ def test_one_day_is_that_days_visitors(out: Path, statistics: Statistics) -> Non
     assert statistics.visitors("kent", FIRST + DAY, FIRST + DAY) == RangeFigure(2, SIGMA, False)
 
 
-def test_more_than_32_days_are_visitor_days(out: Path, statistics: Statistics) -> None:
-    visited(out, {"one": set(range(33))}, 33)
-    assert statistics.visitors("kent", FIRST, FIRST + 31 * DAY).value == 1
-    figure = statistics.visitors("kent", FIRST, FIRST + 32 * DAY)
-    assert (figure.value, figure.is_visitor_days) == (33, True)
-    assert figure.sigma == pytest.approx(SIGMA * sqrt(33))
+def test_gaps_of_more_than_a_month_are_divided_in_proportion(out: Path, statistics: Statistics) -> None:
+    visited(out, {"always": set(range(91)), "seldom": {0, 45}}, 91)
+    figure = statistics.visitors("kent", FIRST + DAY, FIRST + 90 * DAY)
+    assert (round(figure.value, 2), figure.is_visitor_days) == (1 + round(log(61 / 45) / log(61 / 32), 2), False)
+
+
+def test_more_than_91_days_are_visitor_days(out: Path, statistics: Statistics) -> None:
+    visited(out, {"one": set(range(92))}, 92)
+    assert statistics.visitors("kent", FIRST, FIRST + 90 * DAY).value == pytest.approx(1)
+    figure = statistics.visitors("kent", FIRST, FIRST + 91 * DAY)
+    assert (figure.value, figure.is_visitor_days) == (92, True)
+    assert figure.sigma == pytest.approx(SIGMA * sqrt(92))
 
 
 def test_without_gaps_for_every_day_it_is_visitor_days(out: Path, statistics: Statistics) -> None:

@@ -24,7 +24,8 @@ Visits = Sequence[Sequence[str]]
 
 AGENT = Agent("Firefox", "Linux", "desktop", "")
 OWN_HOSTS = frozenset({"kent.example"})
-VIEWS = 7  # one more than the limit, so that the limit is tried as well
+VIEWS = 9  # one more than the limit, so that the limit is tried as well
+PATTERN = 7  # pages of a day in every order of repetition: one more than the limit of pages
 KEYED = {"goal": "goal-", "outbound": "shop", "download": "/list-", "search": "chair ", "not_found": "/gone-"}
 
 
@@ -88,7 +89,7 @@ def engagement(steps: Sequence[int]) -> list[facts.Beacon]:
 def days() -> tuple[list[facts.Beacon], ...]:
     """Every way to spread seven views over visits, every pattern of pages within one visit, and days of events."""
     spread = [views([[f"/{page}" for page in visit] for visit in visits]) for visits in compositions(range(VIEWS))]
-    patterns = [views([[f"/{page}" for page in pattern]]) for pattern in growth_strings(VIEWS)]
+    patterns = [views([[f"/{page}" for page in pattern]]) for pattern in growth_strings(PATTERN)]
     several = [events((kind, f"{key}{i}") for i in range(5)) for kind, key in KEYED.items()]
     merging = [
         events(("outbound", host) for host in ("shop.example", "www.shop.example", "www.www.shop.example")),

@@ -154,7 +154,7 @@ def test_how_sure_is_this_answers_in_words_and_numbers(mary: FlaskClient) -> Non
     page = words(mary, "/dashboard/kent")
     assert "at most a factor of 7.4 (that is e ε , ε = 2)" in page
     assert "1 in 1,000,000" in page
-    assert "One browser adds at most 6 views, 5 different pages and 3 visits a day." in page
+    assert "One browser adds at most 8 views, 6 different pages and 3 visits a day." in page
     assert "kent-daily-20261123" in page
 
 

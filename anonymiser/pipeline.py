@@ -254,7 +254,7 @@ def _refuse_released(run: _Run, site: str, counts: Mapping[Cell, int]) -> None:
         raise ReleaseConflict(
             f"site {site!r}: figures up to {covered[1]} are released already, and this input holds other counts for "
             f"{known[0]} to {known[-1]}. A second answer for the same days would weaken the protection of the first; "
-            "leave those days out, or use another --out for a new start"
+            "leave those days out"
         )
 
 

@@ -1,8 +1,9 @@
 """Door in: facts wait in memory until they are mixed, then on disk until the next batch.
 
-The facts of many beacons of one site are shuffled and written together as one frame, so that no stored row leads to
-another of its beacon. A killed process loses what was still waiting (fewer than `mix_beacons` beacons a site, none
-older than `mix_seconds`), never what was written; an orderly stop loses nothing.
+The facts of many beacons of one site and local day are shuffled and written together as one frame, so that no stored
+row leads to another of its beacon. (Of two days in a frame, one might have a single beacon there: just after midnight, or
+from a browser whose clock is wrong.) A killed process loses what was still waiting (fewer than `mix_beacons` beacons of
+each site and day, none older than `mix_seconds`), never what was written; an orderly stop loses nothing.
 
 At a site with fewer visitors than one in five minutes a frame may hold a single beacon; a longer `mix_seconds` is the
 remedy, at the price of losing more in a kill.
@@ -42,10 +43,13 @@ MAX_WAITING: Final = 65_536
 RETRY: Final = timedelta(seconds=5)
 LONGEST_NAP: Final = 30.0
 
+_Queue = tuple[str, str]
+"""(site, local day): what may be mixed."""
+
 
 @dataclass(slots=True)
 class _Waiting:
-    """The facts of one site that wait to be mixed; `since` is when its oldest beacon came."""
+    """The facts of one site and day that wait to be mixed; `since` is when its oldest beacon came."""
 
     since: datetime
     facts: list[Fact] = field(default_factory=list)
@@ -62,7 +66,7 @@ class Spool:
     _retry_at: datetime | None
     _thread: threading.Thread | None
     _writer: Writer | None
-    _waiting: dict[str, _Waiting]
+    _waiting: dict[_Queue, _Waiting]
 
     def __init__(
         self, directory: Path, *, clock: Callable[[], datetime], mix_beacons: int = 64, mix_seconds: float = 300
@@ -76,13 +80,16 @@ class Spool:
         _forget_in_children(self)
 
     def add(self, facts: Sequence[Fact]) -> None:
-        """Take the facts of one beacon. Raises SegmentError when the disk has been refusing them for too long."""
+        """Take the facts of one beacon, all of one site and day.
+
+        Raises SegmentError when the disk has been refusing them for too long.
+        """
         if not facts:
             return
         now = self._clock()
         with self._lock:
             self._refuse()
-            waiting = self._waiting.setdefault(facts[0].site, _Waiting(now))
+            waiting = self._waiting.setdefault((facts[0].site, facts[0].day), _Waiting(now))
             waiting.facts += facts
             waiting.beacons += 1
             self._count += len(facts)
@@ -93,7 +100,7 @@ class Spool:
         """Write what is due and close the segment of an ended hour; called by `add` and by the background thread."""
         now = now or self._clock()
         with self._lock:
-            due = [site for site, waiting in self._waiting.items() if self._due(waiting, now)]
+            due = [queue for queue, waiting in self._waiting.items() if self._due(waiting, now)]
             if not due and (self._writer is None or self._writer.hour == hour_of(now)):
                 return
         with self._disk:
@@ -104,9 +111,9 @@ class Spool:
         """Write everything that waits, mixed as far as it goes. Raises SegmentError when the disk refuses it."""
         with self._disk:
             with self._lock:
-                sites = list(self._waiting)
+                queues = list(self._waiting)
             self._end_hour(self._clock())
-            self._write(sites, self._clock())
+            self._write(queues, self._clock())
         if self._failure:
             raise SegmentError(self._failure)
 
@@ -181,16 +188,16 @@ class Spool:
             return False
         return waiting.beacons >= self._mix_beacons or now - waiting.since >= self._mix_time
 
-    def _write(self, sites: list[str], now: datetime) -> None:
-        for site in sites:
+    def _write(self, queues: list[_Queue], now: datetime) -> None:
+        for queue in queues:
             with self._lock:
-                waiting = self._waiting.pop(site, None)
+                waiting = self._waiting.pop(queue, None)
             if waiting is None:
                 continue
             try:
                 self._segment(now).write(_shuffled(waiting.facts))
             except OSError as error:
-                self._keep(site, waiting, error, now)
+                self._keep(queue, waiting, error, now)
             else:
                 self._written(len(waiting.facts))
 
@@ -204,14 +211,14 @@ class Spool:
             self._count -= facts
             self._failure, self._retry_at = "", None
 
-    def _keep(self, site: str, waiting: _Waiting, error: OSError, now: datetime) -> None:
+    def _keep(self, queue: _Queue, waiting: _Waiting, error: OSError, now: datetime) -> None:
         """Facts the disk refused wait on, before those that came meanwhile; `add` refuses when they are too many."""
         with self._lock:
-            newer = self._waiting.get(site)
+            newer = self._waiting.get(queue)
             if newer:
                 waiting.facts += newer.facts
                 waiting.beacons += newer.beacons
-            self._waiting[site] = waiting
+            self._waiting[queue] = waiting
             self._failure = (
                 f"facts could not be written to {self._directory} ({error.strerror}); make room or give rights to it"
             )

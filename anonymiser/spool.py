@@ -1,9 +1,9 @@
 """Door in: facts wait in memory until they are mixed, then on disk until the next batch.
 
 The facts of many beacons of one site and local day are shuffled and written together as one frame, so that no stored
-row leads to another of its beacon. (Of two days in a frame, one might have a single beacon there: just after midnight, or
-from a browser whose clock is wrong.) A killed process loses what was still waiting (fewer than `mix_beacons` beacons of
-each site and day, none older than `mix_seconds`), never what was written; an orderly stop loses nothing.
+row leads to another of its beacon. (Of two days in a frame, one might have a single beacon there: just after midnight,
+or from a browser whose clock is wrong.) A killed process loses what was still waiting (fewer than `mix_beacons` beacons
+of each site and day, none older than `mix_seconds`), never what was written; an orderly stop loses nothing.
 
 At a site with fewer visitors than one in five minutes a frame may hold a single beacon; a longer `mix_seconds` is the
 remedy, at the price of losing more in a kill.

@@ -129,7 +129,7 @@ def run_logs(
     with exclusive(workspace.private), Budget(workspace.private) as budget:
         run = _Run(workspace, budget, now, DuckDBEngine(memory))
         run.holding(rules.key)
-        found = run.engine.count_logs(files, rules, format=format, progress=progress)
+        found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
         _hold_logs(run, rules, found)
         made = tuple(_close(run, rules, "logs"))
         _publish(run)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
 
 Counts = dict[tuple[str, str, str, str], int]
 """(local day, statistic, key1, key2) -> exact bounded count; cells that are zero are left out."""
+
+END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -64,9 +67,10 @@ class Engine(Protocol):
         rules: SiteRules,
         *,
         format: str = "auto",  # noqa: A002 - the option's own name
+        latest: datetime = END_OF_TIME,
         progress: Progress | None = None,
     ) -> LogCounts:
-        """Count the page views in `files` for one site.
+        """Count the page views in `files` for one site; lines of after `latest` are dropped.
 
         `format` is "auto" (each file is looked at) or a name of `anonymiser.weblogs.FORMATS`. Raises InputError when
         a file cannot be read, its format cannot be told, or a rule is wrong.

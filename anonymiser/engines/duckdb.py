@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.resources import files as package_files
 from ipaddress import ip_address, ip_network
@@ -18,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from anonymiser import agents, bounds, sources, weblogs
-from anonymiser.engines import Counts, LogCounts, Rejected
+from anonymiser.engines import END_OF_TIME, Counts, LogCounts, Rejected
 from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
@@ -63,13 +64,14 @@ class DuckDBEngine:
         rules: SiteRules,
         *,
         format: str = "auto",  # noqa: A002 - the option's own name
+        latest: datetime = END_OF_TIME,
         progress: Callable[[int, int], None] | None = None,
     ) -> LogCounts:
         """Read, clean, sessionise and count log files of one site."""
         weblogs.check_files(files)
         formats = [_format(path, format) for path in files]
         with self._connection() as connection:
-            digests = _read(connection, files, formats, progress)
+            digests = _read(connection, files, formats, latest, progress)
             _dictionaries(connection, rules)
             _derive(connection, rules)
             return _result(connection, files, digests)
@@ -95,6 +97,7 @@ def _read(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
     formats: Sequence[str],
+    latest: datetime,
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
     """Fill `requests` with every line of every file; returns each file's SHA-256."""
@@ -109,7 +112,7 @@ def _read(
         with raw, text:
             source = _Watched(text, raw, partial(_report, progress, done, total))
             try:
-                _insert(connection, number, name, source)
+                _insert(connection, number, name, source, latest)
             except (EOFError, zlib.error, OSError, duckdb.Error) as error:
                 raise _unreadable(path, source, error) from error
         digests.append(source.digest.hexdigest())
@@ -130,7 +133,9 @@ def _report(progress: Callable[[int, int], None] | None, done: int, total: int, 
         progress(done + at, total)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, number: int, name: str, source: IO[bytes] | Any) -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection, number: int, name: str, source: IO[bytes] | Any, latest: datetime
+) -> None:
     batches = weblogs.batches(name, weblogs.blocks(source))
     first = next(batches, None)
     if first is None:
@@ -140,7 +145,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, number: int, name: str, sourc
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {statement('lines')}")
     reading = f"({statement(weblogs.FORMATS[name].SQL)}) AS lines_read"
     keeping = statement("keep").replace("lines_read", reading)
-    values = {"max_line": MAX_LINE, "file": number, "assets": sorted(ASSETS)}
+    values = {
+        "max_line": MAX_LINE,
+        "file": number,
+        "assets": sorted(ASSETS),
+        "latest": latest.astimezone(UTC).replace(tzinfo=None),
+    }
     connection.execute(f"INSERT INTO requests {keeping}", values)
     connection.unregister("blocks")
 

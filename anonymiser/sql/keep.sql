@@ -6,6 +6,7 @@ WITH decided AS (
             WHEN directive THEN 'directive'
             WHEN blank THEN 'blank'
             WHEN problem <> '' THEN 'rejected'
+            WHEN ts > $latest THEN 'future'
             WHEN method <> 'GET' THEN 'method'
             WHEN list_contains($assets, lower(string_split(string_split(target, '?')[1], '.')[-1])) THEN 'asset'
         END AS verdict

@@ -327,6 +327,17 @@ def test_later_days_are_added(workspace: Workspace, tmp_path: Path) -> None:
         assert len({r.period_start for r in statistics.releases("demo")}) == 3
 
 
+def test_a_line_from_the_future_closes_no_day(workspace: Workspace, tmp_path: Path) -> None:
+    """One wrong clock would otherwise release, empty and for ever, every day up to its own."""
+    access, _ = samples.write(tmp_path / "logs", [date(2026, 11, 2)])
+    text = access.read_text("utf-8")
+    access.write_text(text + text.splitlines()[0].replace("/Nov/2026", "/Nov/2099") + "\n", "utf-8")
+    report = pipeline.run_logs(workspace, [access], DEMO, NOW)
+    assert report.dropped["future"] == 1
+    with Statistics(workspace.stats) as statistics:
+        assert statistics.newest_day("demo") == date(2026, 11, 2)
+
+
 def test_remove_takes_the_files_once_they_are_published(workspace: Workspace, tmp_path: Path) -> None:
     access, iis = samples.write(tmp_path / "logs", [date(2026, 11, 2)])
     pipeline.run_logs(workspace, [access], DEMO, NOW, remove=True)

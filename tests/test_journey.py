@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 BIN = Path(sys.executable).parent
 LONDON = ZoneInfo("Europe/London")
-ACCEPTERS = 6
+ACCEPTERS = 8  # 40 views: above their own margin but once in ten million runs
 PAGES = ("/", "/stationery", "/furniture", "/print", "/contact")
 MAIL = "jane.canary@mail.example"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
@@ -49,8 +49,8 @@ class Story:
     sent: dict[str, list[str]] = field(default_factory=dict)
     cookies: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
-    views: str = ""
     page: str = ""
+    names: str = ""
 
     @property
     def kent(self) -> str:
@@ -178,6 +178,7 @@ def _marketing(told: Story, browser: Browser) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.goto(f"http://127.0.0.1:{told.port}/dashboard/kent?from={told.day}&to={told.day}")
     told.page = page.inner_text("main")
+    told.names = page.text_content("main") or ""
     page.close()
 
 
@@ -256,7 +257,11 @@ def test_marketing_sees_them_with_their_margins(story: Story) -> None:
     value, margin = (int(text.replace(",", "")) for text in shown.groups())
     assert abs(value - views.value) <= margin
     assert "Top pages" in story.page
-    assert "/contact" in story.page
+
+
+def test_marketing_sees_every_declared_page(story: Story) -> None:
+    """In a row where the noise let it stand out, else by name below the rows: a handful of visitors decide neither."""
+    assert [path for path in PAGES if path not in story.names] == []
 
 
 CANARIES = (AGENT.encode(), b"AppleWebKit", b"127.0.0.1", MAIL.encode(), MAIL.partition("@")[0].encode())

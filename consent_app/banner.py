@@ -46,12 +46,22 @@ _environment = Environment(
 
 @blueprint.get("/v1/sites/<site>/banner")
 def show_fragment(site: str) -> Response:
-    """The banner for the embedding script, its addresses absolute because the page is somebody else's."""
+    """The banner for the embedding script, its addresses absolute where the page is on another host."""
     found = rooms().sites.get(site)
     lang = _language(request.args.get("lang", ""), found, request)
-    origin = rooms().settings.public_url.rstrip("/")
-    html = fragment(found, lang, origin=origin, gpc=_gpc(request), hidden=True)
+    html = fragment(found, lang, origin=_origin(found), gpc=_gpc(request), hidden=True)
     return _shared(make_response(html), "Sec-GPC", "Accept-Language")
+
+
+@blueprint.get("/v1/sites/<site>/insert")
+def show_insert(site: str) -> Response:
+    """`macro` for servers that run no Python, to be put into their page `?page=`.
+
+    They hand on the visitor's Cookie, Accept-Language and Sec-GPC.
+    """
+    answer = make_response(macro(rooms(), site, request, request.args.get("page", "/")))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 @blueprint.get("/v1/sites/<site>/config")
@@ -85,15 +95,16 @@ def consent_banner(site_key: str) -> Markup:
     return macro(rooms(), site_key, request)
 
 
-def macro(rooms: Rooms, site_key: str, request: Request) -> Markup:
+def macro(rooms: Rooms, site_key: str, request: Request, back: str = "") -> Markup:
     """What a server-rendered page shows: the gate, and the banner unless `request` carries a valid choice.
 
-    `request` is any WSGI request to a page of that site. Raises NotFoundError for a site nobody declared.
+    `request` is any WSGI request to a page of that site, `back` its address where that is not the request's own.
+    Raises NotFoundError for a site nobody declared.
     """
     site = rooms.sites.get(site_key)
     lang = _language("", site, request)
     chosen = read_cookie_text(request.cookies.get(COOKIE, ""), site, rooms.settings.clock())
-    shown = "" if chosen else fragment(site, lang, back=_address(request), gpc=_gpc(request))
+    shown = "" if chosen else fragment(site, lang, back=back or _address(request), gpc=_gpc(request))
     template = _environment.get_template("macro.html")
     about = json.dumps(config(rooms, site, lang), separators=(",", ":"), ensure_ascii=False)
     return Markup(template.render(files=FILES, names=bundle.manifest(), config=about, banner=shown))  # noqa: S704
@@ -189,6 +200,13 @@ def _language(asked: str, site: Site, request: Request) -> str:
     if asked and languages.known(asked) == asked.lower().partition("-")[0]:
         return languages.known(asked)
     return request.accept_languages.best_match(languages.available()) or languages.known(site.language)
+
+
+def _origin(site: Site) -> str:
+    """What goes before the fragment's addresses: nothing where a proxy of that site handed this request on to us."""
+    if site.embed == "same-host" and rooms().sites.by_host(request.host) == site:
+        return ""
+    return rooms().settings.public_url.rstrip("/")
 
 
 def _gpc(request: Request) -> bool:

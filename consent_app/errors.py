@@ -33,6 +33,10 @@ class LedgerError(ConsentError):
     """A record the ledger refuses, or a ledger file that is not what it should be."""
 
 
+class ProofError(LedgerError):
+    """A checkpoint, proof, key or tile that is malformed, or does not prove what it should."""
+
+
 class RequestError(ConsentError):
     """A request that is answered with `status` (RFC 9110) and, for scripts, problem details (RFC 9457)."""
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
-from math import exp, log, log1p, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +21,12 @@ from anonymiser import schema, scrub
 from anonymiser.bounds import OTHER, ROUNDING, STATISTICS, Statistic
 from anonymiser.errors import StatisticsError
 from anonymiser.stats import opened
+from anonymiser.zcdp import largest_rho
 
 DELTA_OF_NOISE: Final = 0.9
 DELTA_OF_KEYS: Final = 0.1
 TOLERANCE: Final = 1e-3  # of the releasing side's search for rho
 BOUNDS: Final = frozenset({"l2", "linf", "keys_touched", "fold", "sigma"})
-MOST_RHO: Final = 1e3
-HALVINGS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,27 +244,3 @@ def _shares(epsilon: float, delta: float, weights: str) -> Iterator[tuple[Any, .
     for name, weight in given.items():
         sigma = STATISTICS[name].l2 / sqrt(2 * rho * weight / sum(given.values()))
         yield epsilon, delta, weights, name, rho, sigma, key_delta
-
-
-@lru_cache(maxsize=64)
-def largest_rho(epsilon: float, delta: float) -> float:
-    """The largest rho for which rho-zCDP (Bun and Steinke 2016) implies (epsilon, delta)-differential privacy."""
-    low, high = 0.0, MOST_RHO
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _least_delta(middle, epsilon) <= delta else (low, middle)
-    return low
-
-
-def _least_delta(rho: float, epsilon: float) -> float:
-    """min over alpha > 1 of exp((alpha - 1)(alpha rho - epsilon)) / (alpha - 1) * (1 - 1 / alpha)^alpha.
-
-    Canonne, Kamath and Steinke 2020, corollary 13. The logarithm is convex in alpha: its second derivative is
-    2 rho + 1 / (alpha (alpha - 1)). So its slope is halved down to the least value.
-    """
-    low, high = 1.0 + 1e-9, 2.0 + (epsilon + 1) / rho
-    for _ in range(HALVINGS):
-        alpha = (low + high) / 2
-        slope = rho * (2 * alpha - 1) - epsilon + log1p(-1 / alpha)
-        low, high = (low, alpha) if slope > 0 else (alpha, high)
-    return exp(min(0.0, (high - 1) * (high * rho - epsilon) - log(high - 1) + high * log1p(-1 / high)))

@@ -146,10 +146,15 @@ def check_command(stats: Path) -> None:
 
 @main.command()
 @click.argument("stats", type=_FILE)
+@click.option("--key", help="Say why this key is shown or is not: a page such as /contact, a source, a goal ...")
+@click.option("--statistic", help="With --key: only in this statistic, such as pages.")
+@click.option("--site", help="Only this site.")
+@click.option("--catalogue", type=_FILE, help="With --key: the keys declared now.")
+@click.option("--sitemap", type=_FILE, help="With --key: the pages declared now.")
 @_told
-def explain(stats: Path) -> None:
-    """Say what was spent on what, and how exact each statistic therefore is."""
-    for line in explanation(stats):
+def explain(stats: Path, key: str | None, statistic: str | None, site: str | None, **options: Any) -> None:
+    """Say what was spent on what and how exact each statistic is, or why a key is shown or is not."""
+    for line in explanation(stats, key, statistic=statistic, site=site, catalogue=_declared(options)):
         click.echo(line)
 
 
@@ -167,16 +172,20 @@ def _rules(site: str, options: dict[str, Any]) -> SiteRules:
         ZoneInfo(options["timezone"])
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InputError(f"--timezone {options['timezone']!r} is unknown; use a name such as Europe/London") from error
-    declared = [catalogue.read_file(options["catalogue"])] if options["catalogue"] else []
-    declared += [catalogue.read_sitemap(options["sitemap"])] if options["sitemap"] else []
     protection = Protection(options["policy"], options["epsilon"], options["delta"], options["k"])
     return SiteRules(
         site,
         options["timezone"],
         grain=options["grain"],
-        catalogue=catalogue.joined(*declared),
+        catalogue=_declared(options),
         protection=protection,
     )
+
+
+def _declared(options: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    files = [catalogue.read_file(options["catalogue"])] if options["catalogue"] else []
+    files += [catalogue.read_sitemap(options["sitemap"])] if options["sitemap"] else []
+    return catalogue.joined(*files)
 
 
 @contextmanager

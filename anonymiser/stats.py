@@ -170,6 +170,15 @@ class Statistics:
         first, last = min((row[4] for row in rows), default=None), max((row[5] for row in rows), default=None)
         return Breakdown(first, last, found)
 
+    def cells(self, site: str, statistic: str, key1: str) -> list[Cell]:
+        """Every released number of one key, by release."""
+        return [Cell(*row) for row in self._rows(_CELLS, site, statistic, key1)]
+
+    def releasing(self, site: str, statistic: str) -> list[str]:
+        """The releases that answered a statistic."""
+        query = "SELECT DISTINCT release_id FROM stats.cell WHERE site = ? AND statistic = ? ORDER BY release_id"
+        return [name for (name,) in self._rows(query, site, statistic)]
+
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
         with self._lock:
@@ -261,6 +270,10 @@ _RELEASES: Final = (
 _DAILY: Final = (
     "SELECT period_start, metric, value, sigma FROM stats.cell "
     "WHERE site = ? AND statistic = 'totals' AND period_start BETWEEN ? AND ? ORDER BY period_start, metric"
+)
+_CELLS: Final = (
+    f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
+    "WHERE site = ? AND statistic = ? AND key1 = ? ORDER BY release_id, key2"
 )
 _GAPS: Final = (
     "SELECT period_start, key1, value, sigma FROM stats.cell "

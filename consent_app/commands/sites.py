@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
 from consent_app import batch
+from consent_app.commands import snippets
 from consent_app.commands.ledger import opened
 from consent_app.errors import NotFoundError
 from consent_app.settings import Settings
-from consent_app.sites import Site, Sites
-
-SCRIPT: Final = """\
-<!-- once in every page, anywhere; it loads without holding the page up -->
-<script async src="{url}/taskbar.js" data-site="{key}"></script>
-
-<!-- where visitors change their mind -->
-<button type="button" data-consent-open>Cookie settings</button>
-
-If the page sends a Content-Security-Policy, it needs:
-  script-src {url}; style-src {url}; connect-src {url}"""
-SAME_HOST: Final = """\
-A reverse proxy hands these paths of {origins} to {url}, with the Host header kept:
-  {paths}
-and CONSENT_TRUSTED_PROXIES counts it.
-
-In a template, where the server renders the page (consent_app.banner.macro makes the function):
-  {{{{ consent_banner("{key}") }}}}
-
-or the script tag, in every page:
-  <script async src="/taskbar.js" data-site="{key}"></script>
-
-Where visitors change their mind:
-  <a href="/cookies?site={key}" data-consent-open>Cookie settings</a>
-
-If the page sends a Content-Security-Policy, it needs:
-  script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"""
-PATHS: Final = ("/v1/", "/consent", "/cookies", "/taskbar.js", "/static/consent-banner/", "/.well-known/gpc.json")
+from consent_app.sites import Sites
 
 
 def _loaded() -> tuple[Settings, Sites]:
@@ -73,15 +45,15 @@ def check() -> None:
 
 @site.command()
 @click.argument("key", metavar="SITE")
-def snippet(key: str) -> None:
-    """Print what SITE pastes into its pages, and the sources its Content-Security-Policy needs."""
+@click.option("--for", "way", type=click.Choice(list(snippets.WAYS)), default=None, help="A way to embed the banner.")
+def snippet(key: str, way: str | None) -> None:
+    """Print what SITE pastes into its pages and its web server, and the sources its Content-Security-Policy needs.
+
+    docs/embed.md helps to choose a way. Without --for it is the script tag, or our template function where sites.toml
+    says embed = "same-host".
+    """
     settings, sites = _loaded()
-    click.echo(_snippet(sites.get(key), settings.public_url.rstrip("/")))
-
-
-def _snippet(site: Site, url: str) -> str:
-    text = SCRIPT if site.embed == "script" else SAME_HOST
-    return text.format(url=url, key=site.key, origins=" ".join(site.origins), paths=" ".join(PATHS))
+    click.echo(snippets.text(snippets.steps(sites.get(key), settings, way or "")))
 
 
 @click.group()

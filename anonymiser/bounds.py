@@ -108,6 +108,11 @@ STATISTICS: Final[dict[str, Statistic]] = {
     )
 }
 
+# Every visitor of a day is in exactly one cell of each of these: their cells are parts of the visitors.
+PARTS_OF_VISITORS: Final = frozenset(
+    ("returning", "hours", "entries", "exits", "sources", "countries", "devices", "browsers", "languages", "screens")
+)
+
 TOTAL_WEIGHT: Final = sum(s.weight for s in STATISTICS.values())
 
 # What a web-server log can know: no gap between days, no place, language or screen, nothing a script reports.

@@ -17,15 +17,18 @@ from typing import Any, Final
 
 import duckdb
 
-from anonymiser import schema, scrub
-from anonymiser.bounds import OTHER, ROUNDING, STATISTICS, Statistic
+from anonymiser import catalogue, schema, scrub
+from anonymiser.bounds import OTHER, PARTS_OF_VISITORS, ROUNDING, STATISTICS, Statistic
 from anonymiser.errors import StatisticsError
+from anonymiser.settings import SiteRules
 from anonymiser.stats import opened
 from anonymiser.zcdp import largest_rho
 
 DELTA_OF_NOISE: Final = 0.9
 DELTA_OF_KEYS: Final = 0.1
 TOLERANCE: Final = 1e-3  # of the releasing side's search for rho
+FALSE_ALARM: Final = 4e-7  # the chance that a sound file fails one of the two checks that judge by chance
+LARGEST_WEIGHT: Final = 1000.0
 BOUNDS: Final = frozenset({"l2", "linf", "keys_touched", "fold", "sigma"})
 
 
@@ -61,6 +64,12 @@ _QUESTIONS: Final = (
         "{0}, {1}: {2} answers what is answered already",
     ),
     _Question(
+        "keys",
+        "every key of a closed list is on it, and declared keys are shown in every release",
+        "{0}, {1}: {2} shows a key that is on no list, or that was declared for some releases only",
+        ("other",),
+    ),
+    _Question(
         "noise",
         "every number carries at least the noise that its epsilon and delta need",
         "{0}, {1}: {2} carries noise of {3:.3g} where its epsilon and delta need {4:.3g}",
@@ -73,15 +82,27 @@ _QUESTIONS: Final = (
         ("tolerance",),
     ),
     _Question(
+        "drawn",
+        "the numbers scatter as widely as the noise they claim",
+        "{0}: {2} of {3} numbers of {1} lie close to {4}; noise as wide as claimed leaves at most {5:.0f} there",
+        ("other", "false_alarm"),
+    ),
+    _Question(
+        "margins",
+        "no parts add up to their total exactly, as only numbers without noise do",
+        "{0}: the parts of {1} add up to the visitors exactly, {2} of {3} times",
+        ("false_alarm",),
+    ),
+    _Question(
         "rare",
         "no key that nobody declared is shown for so few visits that it could be one person's",
         "{0}, {1}: a key of {2} is shown that too few browsers brought",
-        ("other", "tolerance"),
+        ("tolerance",),
     ),
     _Question(
         "told",
-        "every release tells the noise its numbers carry",
-        "{0}, {1}: the release tells another noise for {2} than its numbers carry",
+        "every release tells the price, the bounds and the noise of its numbers",
+        "{0}, {1}: the release tells another price, bound or noise for {2} than its numbers carry",
         ("tolerance",),
     ),
     _Question(
@@ -91,7 +112,9 @@ _QUESTIONS: Final = (
         ("rounding",),
     ),
 )
-_VALUES: Final[dict[str, Any]] = {"tolerance": TOLERANCE, "other": OTHER, "rounding": ROUNDING}
+_VALUES: Final[dict[str, Any]] = {
+    "tolerance": TOLERANCE, "other": OTHER, "rounding": ROUNDING, "false_alarm": FALSE_ALARM,
+}  # fmt: skip
 
 
 def check(path: Path) -> Iterator[Finding]:
@@ -168,7 +191,10 @@ def _unclear(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     for site, day in connection.execute(_statement("releases")).fetchall():
         yield f"{site}, {day}: the release claims what no release of ours can"
     for (weights,) in connection.execute("SELECT DISTINCT weights FROM release").fetchall():
-        if not (_numbers(weights, frozenset(STATISTICS)) and all(w > 0 for w in json.loads(weights).values())):
+        if not (
+            _numbers(weights, frozenset(STATISTICS))
+            and all(0 < w <= LARGEST_WEIGHT for w in json.loads(weights).values())
+        ):
             yield "the weights of a release are not a positive share for each statistic"
     for (bounds,) in connection.execute("SELECT DISTINCT bounds FROM release").fetchall():
         found = _object(bounds)
@@ -191,14 +217,12 @@ def _numbers(text: str, names: frozenset[str]) -> bool:
 
 
 def _identifiers(connection: duckdb.DuckDBPyConnection) -> Finding:
-    rows = connection.execute("SELECT DISTINCT statistic, key1, key2 FROM cell ORDER BY ALL").fetchall()
-    for statistic, *keys in rows:
-        kinds = [kind for key in keys for kind in scrub.findings(key)]
+    rows = connection.execute(_statement("texts")).fetchall()
+    for what, *texts in rows:
+        kinds = [kind for text in texts for kind in scrub.findings(text)]
         if kinds:
-            return Finding(
-                "identifiers", False, f"a key of {statistic} looks like: {kinds[0]} (it is not repeated here)"
-            )
-    return Finding("identifiers", True, "no key looks like an address, a number or a token of a person")
+            return Finding("identifiers", False, f"{what} looks like: {kinds[0]} (it is not repeated here)")
+    return Finding("identifiers", True, "no text looks like an address, a number or a token of a person")
 
 
 # -- what epsilon and delta need --------------------------------------------------------------------------------------
@@ -208,9 +232,17 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Lay the table of bounds, the folded keys and the noise each claim needs beside the cells."""
     connection.execute(
         "CREATE TEMP TABLE known (name VARCHAR, statistic VARCHAR, metric VARCHAR, schedule VARCHAR, l2 DOUBLE, "
-        "linf INTEGER, keys_touched INTEGER, fold DOUBLE, open BOOLEAN)"
+        "linf INTEGER, keys_touched INTEGER, fold DOUBLE, open BOOLEAN, is_part BOOLEAN)"
     )
-    connection.executemany("INSERT INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*map(_known, STATISTICS.values())])
+    connection.executemany(
+        "INSERT INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*map(_known, STATISTICS.values())]
+    )
+    # As one text: a list of parameters would have DuckDB look for numpy at each of them.
+    connection.execute(
+        "CREATE TEMP TABLE listed AS SELECT l[1] AS statistic, l[2] AS key1, l[3] AS key2 "
+        "FROM (SELECT unnest(from_json(?, '[[\"VARCHAR\"]]')) AS l)",
+        [json.dumps([*_listed()])],
+    )
     connection.execute("CREATE TEMP TABLE folded (key VARCHAR)")
     for (key,) in connection.execute("SELECT DISTINCT key1 FROM cell").fetchall():
         if scrub.is_folded(key):
@@ -223,11 +255,20 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
         "SELECT DISTINCT epsilon, delta, weights FROM release WHERE policy = 'dp'"
     ).fetchall():
         connection.executemany("INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?)", [*_shares(*claim)])
-    connection.execute(_statement("width"), {"other": OTHER})
+    connection.execute(_statement("width"), {"other": OTHER, "tolerance": TOLERANCE})
+    connection.execute(_statement("surprise"))
+
+
+def _listed() -> Iterator[tuple[str, str, str]]:
+    """Every key of every closed list."""
+    for statistic in STATISTICS.values():
+        if statistic.keys and not _open_ended(statistic):
+            yield from ((statistic.table, *key) for key in catalogue.declared(statistic, SiteRules("any")))
 
 
 def _known(s: Statistic) -> tuple[Any, ...]:
-    return s.name, s.table, s.metric, s.schedule, s.l2, s.linf, s.keys_touched, s.fold, _open_ended(s)
+    is_part = s.name in PARTS_OF_VISITORS
+    return s.name, s.table, s.metric, s.schedule, s.l2, s.linf, s.keys_touched, s.fold, _open_ended(s), is_part
 
 
 def _open_ended(statistic: Statistic) -> bool:

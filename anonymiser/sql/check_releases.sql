@@ -6,7 +6,7 @@ WHERE policy NOT IN ('dp', 'threshold')
     OR period_end < period_start
     OR released_at <= CAST(period_end AS TIMESTAMP)
     OR NOT regexp_full_match(site, '[A-Za-z0-9.-]{1,64}')
-    OR NOT regexp_full_match(release_id, '[A-Za-z0-9.-]{1,64}')
+    OR NOT regexp_full_match(release_id, '[0-9a-f]{16}')
     OR NOT regexp_full_match(catalogue_sha256, '([0-9a-f]{64})?')
     OR NOT regexp_full_match(software, '[a-z-]{1,32} [0-9a-z.+]{1,32}')
     OR release_id IN (SELECT release_id FROM release GROUP BY release_id HAVING count(*) > 1)

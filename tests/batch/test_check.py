@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from math import comb, exp, pi, sqrt
 from pathlib import Path
 
 import duckdb
@@ -22,7 +23,7 @@ from anonymiser.settings import Protection, SiteRules, Workspace
 from anonymiser.zcdp import largest_rho
 
 MONDAY = datetime(2026, 11, 16, 9, tzinfo=UTC)
-OVER = datetime(2026, 11, 23, 4, tzinfo=UTC)
+OVER = datetime(2026, 11, 30, 4, tzinfo=UTC)
 RULES = (
     SiteRules("kent", grain="week", catalogue={"pages": ("/",), "goals": ("Quote",)}),
     SiteRules("surrey", grain="week", catalogue={"pages": ("/",)}, protection=Protection("threshold", k=20)),
@@ -36,17 +37,17 @@ SEEN = (
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A week of two sites, one under each policy, with pages nobody declared and pages with a placeholder."""
+    """Two weeks of two sites, one under each policy, with pages nobody declared and pages with a placeholder."""
     home = tmp_path_factory.mktemp("home")
     (home / "spool").mkdir()
-    for number in range(7):
+    for number in range(14):
         at = MONDAY + timedelta(days=number)
         writer = Writer(home / "spool", segments.hour_of(at))
         for rules in RULES:
             writer.write([Fact(rules.key, at.date().isoformat(), *seen, 1) for seen in SEEN] * 90)
         writer.end()
     workspace = Workspace(home / "stats.duckdb", home / "private")
-    assert len(pipeline.run_spool(workspace, home / "spool", RULES, OVER).releases) == 2 * 8
+    assert len(pipeline.run_spool(workspace, home / "spool", RULES, OVER).releases) == 2 * (14 + 2)
     return workspace.stats
 
 
@@ -69,8 +70,8 @@ def test_what_the_batch_published_passes_every_check(published: Path) -> None:
     findings = list(check(published))
     assert [finding for finding in findings if not finding.ok] == []
     assert [finding.name for finding in findings] == [
-        *("objects", "releases", "identifiers", "cells", "statistics", "twice"),
-        *("noise", "spent", "rare", "told", "threshold"),
+        *("objects", "releases", "identifiers", "cells", "statistics", "twice", "keys"),
+        *("noise", "spent", "drawn", "margins", "rare", "told", "threshold"),
     ]  # fmt: skip
 
 
@@ -86,7 +87,24 @@ def test_the_fixture_holds_what_the_faults_need(published: Path) -> None:
 KENT = "WHERE site = 'kent' AND statistic ="
 PAGE = f"{KENT} 'pages' AND key1 ="
 HOUR = f"{KENT} 'hours' AND key1 = '07'"
-GB = f"{KENT} 'countries' AND key1 = 'GB'"
+COUNTRIES = f"{KENT} 'countries'"
+GB = f"{COUNTRIES} AND key1 = 'GB'"
+GAPS = f"{KENT} 'returning'"
+FIRST_WEEK = "AND period_start = '2026-11-16'"
+# For each part of the visitors and each period, one cell takes up what its sum is off by.
+MEET = """
+    WITH whole AS (
+        SELECT c.statistic, c.period_start, sum(c.value) - (
+            SELECT sum(v.value) FROM cell AS v WHERE v.site = 'kent' AND v.metric = 'visitors'
+            AND v.statistic = 'totals' AND v.period_start BETWEEN c.period_start AND c.period_start + c.period_days - 1
+        ) AS off, min(c.key1 || '|' || c.key2) AS first
+        FROM cell AS c WHERE c.site = 'kent' AND c.statistic IN ({statistics})
+        GROUP BY c.statistic, c.period_start, c.period_days
+    )
+    UPDATE cell SET value = value - CAST(off AS BIGINT) FROM whole
+    WHERE site = 'kent' AND cell.statistic = whole.statistic AND cell.period_start = whole.period_start
+    AND key1 || '|' || key2 = first {days}
+"""
 SURREY = "WHERE site = 'surrey' AND key1 = '/'"
 TOO_EXACT = {"noise", "spent", "told"}
 LIKE_KENT = "site = 'kent' AND period_start = '2026-11-16' AND period_end = '2026-11-16'"
@@ -129,23 +147,58 @@ FAULTS: dict[str, tuple[set[str], str]] = {
         {"identifiers"}, f"UPDATE cell SET key1 = 'jane@example.com' {KENT} 'goals' AND key1 = 'Quote'",
     ),
     "an account as a key": ({"identifiers"}, "UPDATE cell SET key1 = '/user/jane' WHERE key1 = '/summer-sale'"),
-    "an address as a second key": ({"identifiers"}, f"UPDATE cell SET key2 = '192.0.2.7' {GB}"),
+    "an address as a second key": ({"identifiers", "keys"}, f"UPDATE cell SET key2 = '192.0.2.7' {GB}"),
+    "a telephone number as a site": (
+        {"identifiers"},
+        "UPDATE release SET site = '07700900123' WHERE site = 'kent';"
+        "UPDATE cell SET site = '07700900123' WHERE site = 'kent'",
+    ),
+    "a name as a release": ({"releases"}, "UPDATE release SET release_id = 'jane.doe' WHERE site = 'kent'"),
+    "a number for a weight": (
+        {"releases"}, "UPDATE release SET weights = json_merge_patch(weights, '{\"views\": 447700900123}')",
+    ),
     "a cell of no release": ({"cells", "twice"}, f"UPDATE cell SET release_id = 'x' {GB}"),
     "a cell of another site": ({"cells"}, f"UPDATE cell SET site = 'essex' {GB}"),
     "a cell of other days": ({"cells", "twice"}, f"UPDATE cell SET period_start = period_start + 1 {GB}"),
     "an unknown statistic": ({"statistics"}, f"UPDATE cell SET statistic = 'ages' {GB}"),
     "an unknown metric": ({"statistics"}, f"UPDATE cell SET metric = 'people' {GB}"),
     "a statistic without a share": (
-        {"statistics"}, "UPDATE release SET weights = json_merge_patch(weights, '{\"pages\": null}')",
+        {"statistics", "told"}, "UPDATE release SET weights = json_merge_patch(weights, '{\"pages\": null}')",
     ),
     "a cell drawn twice": (
         {"twice"}, f"INSERT INTO cell SELECT * REPLACE (value + 3 AS value) FROM cell {PAGE} '/'",
     ),
     "a day released twice": (
         {"twice"},
-        f"INSERT INTO release SELECT * REPLACE ('again' AS release_id) FROM release WHERE {LIKE_KENT};"
-        "INSERT INTO cell SELECT * REPLACE ('again' AS release_id) FROM cell "
-        f"WHERE release_id IN (SELECT release_id FROM release WHERE {LIKE_KENT} AND release_id <> 'again')",
+        f"INSERT INTO release SELECT * REPLACE ('aaaaaaaaaaaaaaaa' AS release_id) FROM release WHERE {LIKE_KENT};"
+        "INSERT INTO cell SELECT * REPLACE ('aaaaaaaaaaaaaaaa' AS release_id) FROM cell "
+        f"WHERE release_id IN (SELECT release_id FROM release WHERE {LIKE_KENT} AND release_id <> 'aaaaaaaaaaaaaaaa')",
+    ),
+    "a country that is none": ({"keys"}, f"UPDATE cell SET key1 = 'XX' {GB}"),
+    "an hour that is none": ({"keys"}, f"UPDATE cell SET key1 = '25' {HOUR}"),
+    "a rare key made to look declared": (
+        {"keys"}, f"UPDATE cell SET sigma = sigma / sqrt(2), value = 3 {PAGE} '/summer-sale' {FIRST_WEEK}",
+    ),
+    "a declared key is held back": ({"keys"}, f"DELETE FROM cell {PAGE} '/' {FIRST_WEEK}"),
+    "no noise, but said to be there": (
+        {"drawn"}, f"UPDATE cell SET value = CASE key1 WHEN 'GB' THEN 630 ELSE 0 END {COUNTRIES}",
+    ),
+    "half the noise that is said": ({"drawn"}, f"UPDATE cell SET value = round(value / 2) {COUNTRIES}"),
+    "negative numbers cut off": ({"drawn"}, f"UPDATE cell SET value = greatest(value, 0) {COUNTRIES}"),
+    "one noise for every day": (
+        {"drawn"},
+        f"UPDATE cell SET value = f.value FROM (SELECT key1, value FROM cell {GAPS} {FIRST_WEEK}) AS f "
+        f"{GAPS} AND cell.key1 = f.key1",
+    ),
+    "parts of one statistic meet the total": (
+        {"margins"}, MEET.format(statistics="'returning'", days="AND cell.period_days = 1"),
+    ),
+    "parts of one week meet the total": (
+        {"margins"},
+        MEET.format(
+            statistics="'sources', 'entries', 'exits', 'devices', 'countries', 'browsers', 'languages'",
+            days="AND cell.period_start < '2026-11-23'",
+        ),
     ),
     "a little less noise": (TOO_EXACT, f"UPDATE cell SET sigma = sigma * 0.95 {PAGE} '/'"),
     "no noise": (TOO_EXACT, f"UPDATE cell SET sigma = 0 {KENT} 'returning' AND key1 = '7'"),
@@ -157,7 +210,7 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "plain noise in (other)": (
         TOO_EXACT, f"UPDATE cell SET sigma = sigma / sqrt(2) {PAGE} '(other)'",
     ),
-    "a smaller epsilon claimed": ({"noise", "spent"}, "UPDATE release SET epsilon = 1.9 WHERE site = 'kent'"),
+    "a smaller epsilon claimed": ({"noise", "spent", "told"}, "UPDATE release SET epsilon = 1.9 WHERE site = 'kent'"),
     "the whole budget claimed twice": (
         {"spent", "told"},
         f"UPDATE release SET weights = '{DAILY_ONLY}' WHERE site = 'kent' AND period_start = period_end;"
@@ -165,6 +218,14 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     ),
     "a rare key": ({"rare"}, f"UPDATE cell SET value = 90 {PAGE} '/summer-sale'"),
     "a rare key where texts meet": ({"rare"}, f"UPDATE cell SET value = 200 {PAGE} '/order/:id'"),
+    "a larger epsilon claimed": ({"told"}, "UPDATE release SET epsilon = 2.1 WHERE site = 'kent'"),
+    "a larger delta claimed": ({"told"}, "UPDATE release SET delta = 2e-6 WHERE site = 'kent'"),
+    "other shares claimed": (
+        {"noise", "told"}, "UPDATE release SET weights = json_merge_patch(weights, '{\"pages\": 15}') WHERE k = 10",
+    ),
+    "another bound told": (
+        {"told"}, "UPDATE release SET bounds = json_merge_patch(bounds, '{\"views\": {\"l2\": 1}}') WHERE k = 10",
+    ),
     "other noise told": (
         {"told"},
         "UPDATE release SET bounds = json_merge_patch(bounds, '{\"views\": {\"sigma\": 1}}') WHERE site = 'kent'",
@@ -228,3 +289,28 @@ def test_the_budget_is_the_one_that_opendp_finds(epsilon: float, delta: float) -
 
 def test_a_finding_is_a_value() -> None:
     assert Finding("noise", True, "enough") == Finding("noise", True, "enough")
+
+
+# -- what is judged by chance ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cells", "chance"), [(1, 0.4), (10, 0.4), (40, 0.02), (250, 0.43), (250, 0.001)])
+def test_chance_is_never_thought_smaller_than_it_is(cells: int, chance: float) -> None:
+    """exp(-surprise) is at least the exact binomial tail: an alarm at one in a million is at most one in a million."""
+    with duckdb.connect() as connection:
+        connection.execute(checking._statement("surprise"))
+        query = "SELECT list(exp(-surprise(near, $cells, $chance)) ORDER BY near) FROM range($cells + 1) AS r(near)"
+        (thought,) = connection.execute(query, {"cells": cells, "chance": chance}).fetchone() or ([],)
+    for near in range(1, cells + 1):
+        tail = sum(comb(cells, n) * chance**n * (1 - chance) ** (cells - n) for n in range(near, cells + 1))
+        assert thought[near] >= tail * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("width", [2.0, 3.7, 12.0, 60.0])
+def test_noise_meets_a_window_no_more_often_than_is_thought(width: float) -> None:
+    """Whatever the count beneath: the law of the discrete Gaussian, summed over every window of that many numbers."""
+    law = {n: exp(-n * n / (2 * width * width)) for n in range(-int(12 * width), int(12 * width) + 1)}
+    whole, reach = sum(law.values()), int(width / 2)
+    thought = (2 * reach + 1) / (width * sqrt(2 * pi))
+    for count in range(-30, 31):
+        assert sum(law.get(n - count, 0.0) for n in range(-reach, reach + 1)) / whole <= thought

@@ -1,20 +1,35 @@
 -- One line of an AWS load balancer: eleven columns and two quoted texts, with the connection's type in front or not.
 WITH parts AS (
-    SELECT line, strlen(text) AS width, string_split(text, '"') AS part FROM lines
+    SELECT
+        line,
+        strlen(text) AS width,
+        string_split(
+            CASE WHEN contains(text, '\') THEN replace(replace(text, '\\', '/'), '\"', '''') ELSE text END, '"'
+        ) AS part
+    FROM lines
 ), fields AS (
-    SELECT line, width, part, string_split(rtrim(part[1]), ' ') AS piece FROM parts
-), typed AS (
+    SELECT line, width, part, string_split(rtrim(part[1], ' '), ' ') AS piece FROM parts
+), picked AS (
     SELECT
         *,
         len(piece) - 11 AS skip,
-        try_cast(piece[len(piece) - 10] AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS ts,
-        try_cast(piece[len(piece) - 3] AS SMALLINT) AS code
+        coalesce(piece[len(piece) - 10], '') AS stamp,
+        coalesce(piece[len(piece) - 3], '') AS status
     FROM fields
+), typed AS (
+    SELECT
+        *,
+        CASE
+            WHEN regexp_full_match(stamp, '[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z')
+            THEN try_strptime(left(stamp, 19), '%Y-%m-%dT%H:%M:%S')
+        END AS ts,
+        CASE WHEN regexp_full_match(status, '[1-5]\d\d') THEN try_cast(status AS SMALLINT) END AS code
+    FROM picked
 )
 SELECT
     line,
     ts,
-    regexp_replace(coalesce(piece[len(piece) - 8], ''), ':\d+$', '') AS ip,
+    trim(regexp_replace(coalesce(piece[len(piece) - 8], ''), ':\d+$', ''), '[]') AS ip,
     coalesce(part[4], '') AS agent,
     split_part(coalesce(part[2], ''), ' ', 1) AS method,
     split_part(coalesce(part[2], ''), ' ', 2) AS target,
@@ -25,7 +40,7 @@ SELECT
         WHEN width > $max_line THEN 'too long'
         WHEN len(part) < 5 OR skip NOT BETWEEN 0 AND 1 THEN 'columns do not match the format'
         WHEN ts IS NULL THEN 'no readable time'
-        WHEN code IS NULL OR code NOT BETWEEN 100 AND 599 THEN 'no readable status'
+        WHEN code IS NULL THEN 'no readable status'
     END AS problem,
     width = 0 AS blank,
     FALSE AS directive,

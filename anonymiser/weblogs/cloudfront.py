@@ -1,4 +1,4 @@
-"""CloudFront's standard log: W3C directives as in IIS, columns separated by tabs, user agents percent-encoded."""
+"""CloudFront's standard log: the W3C format with tabs between the columns and percent-encoded user agents."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from anonymiser.weblogs import iis
+from anonymiser.weblogs import w3c
 from anonymiser.weblogs.lines import Block
 
 NAME: Final = "cloudfront"
-SQL: Final = "read_iis"
+SQL: Final = w3c.SQL
 _FIELDS: Final = re.compile(r"#fields:.*\bx-edge-location\b", re.IGNORECASE)
 
 
@@ -22,5 +22,5 @@ def recognises(first: list[str]) -> bool:
 
 
 def batches(read: Iterable[Block]) -> Iterator[pa.RecordBatch]:
-    """As for IIS, once tabs are spaces: CloudFront encodes the spaces inside a column."""
-    return iis.batches(Block(block.first, block.data.replace(b"\t", b" ")) for block in read)
+    """As for any W3C log."""
+    return w3c.batches(read)

@@ -38,6 +38,7 @@ DOWNLOAD: Final = re.compile(
 HEALTH: Final = re.compile(
     r"/(?:healthz?|readyz|livez|ping|status|server-status|nginx_status|heartbeat)/?", re.IGNORECASE
 )
+_ABSOLUTE: Final = re.compile(r"^https?://[^/]*", re.IGNORECASE)  # balancers and proxies write whole addresses
 MAX_QUERY: Final = 2048
 
 
@@ -71,6 +72,7 @@ def read_target(target: str) -> tuple[str, ...]:
 
 
 def _kind(path: str) -> str:
+    path = _ABSOLUTE.sub("", path)
     if path.rpartition(".")[2].lower() in ASSETS:
         return "asset"
     if DOWNLOAD.search(path):

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, render_template_string
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Page as Tab
 from werkzeug.serving import make_server
 
 from consent_app import create_app, home
@@ -20,6 +21,10 @@ from consent_app.demo.pages import DEFIBRENTAL, KENT, DemoSite, Page, site_app
 from consent_app.demo.traffic import Quiet
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+
+# A machine with two cores that does other things as well: what is waited for may take this long (milliseconds).
+PATIENCE, LOOK = 30_000, 50
+expect.set_options(timeout=PATIENCE)
 
 SURREY = DemoSite("surrey", "surrey.localhost", "Surrey Office Solutions", "macro", (Page("/", "Surrey", "Desks.", 1),))
 
@@ -126,8 +131,25 @@ def _settings(folder: Path, port: int) -> Settings:
 def stranger(chromium: Browser, **more: Any) -> BrowserContext:
     """The browser of somebody who was never here."""
     context = chromium.new_context(locale="en-GB", timezone_id="Europe/London", user_agent=AGENT, **more)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script("document.addEventListener('consent:show', () => { window.asked = true })")
     return context
+
+
+def until(page: Tab, expression: str) -> None:
+    """Wait until a JavaScript expression holds (page.wait_for_function needs eval, which strict pages forbid)."""
+    for _ in range(PATIENCE // LOOK):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(LOOK)
+    raise AssertionError(f"never came true: {expression}")
+
+
+def asked(page: Tab) -> None:
+    """Wait until the banner's script is in charge. It comes after the page's load event, and until then the banner is
+    an ordinary form, which leads away from the page.
+    """
+    until(page, "!!window.asked")
 
 
 @pytest.fixture

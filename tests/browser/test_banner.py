@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response, expect
 
 from anonymiser import facts
-from tests.browser.conftest import Stage, stranger
+from tests.browser.conftest import LOOK, PATIENCE, Stage, asked, stranger, until
 
 pytestmark = pytest.mark.browser
 
@@ -56,10 +56,10 @@ class Beacons:
 
     def wait(self, page: Page, number: int) -> list[dict[str, Any]]:
         """So many beacons, once they are answered: views in the visitor's order, then events (answers overtake)."""
-        for _ in range(100):
+        for _ in range(PATIENCE // LOOK):
             if len(self.sent) >= number:
                 break
-            page.wait_for_timeout(50)
+            page.wait_for_timeout(LOOK)
         assert len(self.sent) == number
         return sorted(self.sent, key=lambda sent: (sent.get("n", 999), sent.get("key", ""), -sent.get("g", 0)))
 
@@ -89,18 +89,10 @@ def bar(page: Page) -> Locator:
 
 
 def choose(page: Page, name: str) -> None:
+    asked(page)
     button(page, name).first.click()
     expect(page.get_by_role("status")).not_to_be_empty()
     expect(bar(page)).to_be_hidden()
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait until a JavaScript expression holds (page.wait_for_function needs eval, which strict pages forbid)."""
-    for _ in range(200):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never came true: {expression}")
 
 
 @pytest.fixture(params=["kent", "defibrental"])
@@ -113,6 +105,7 @@ def test_before_a_choice_nothing_is_kept_or_sent(page: Page, visitor: BrowserCon
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(site + "/?utm_source=letter")
+    asked(page)
     expect(bar(page)).to_be_visible()
     page.mouse.wheel(0, 400)
     page.keyboard.press("Escape")
@@ -129,6 +122,7 @@ def test_before_a_choice_nothing_is_kept_or_sent(page: Page, visitor: BrowserCon
 
 def test_both_answers_are_one_click_and_look_the_same(page: Page, site: str) -> None:
     page.goto(site)
+    asked(page)
     looks = [
         button(page, name).evaluate(
             "b => { const s = getComputedStyle(b), r = b.getBoundingClientRect();"
@@ -225,10 +219,10 @@ def test_two_tabs_never_say_the_same_number(page: Page, visitor: BrowserContext,
     visitor.on("request", note)
     for tab in (page, other):
         tab.evaluate("setTimeout(() => { for (let i = 0; i < 100; i++) history.pushState(0, '', '/page-' + (i % 7)) })")
-    for _ in range(200):
+    for _ in range(PATIENCE // LOOK):
         if len(numbers) >= 200:
             break
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(LOOK)
     assert len(numbers) >= 200
     assert len(set(numbers)) == len(numbers)
 
@@ -291,6 +285,7 @@ def test_preferences_allow_one_purpose_and_return_the_focus(page: Page, beacons:
 
 def test_enter_in_a_switch_decides_nothing(page: Page, stage: Stage) -> None:
     page.goto(stage.kent)
+    asked(page)
     button(page, "Choose").click()
     page.get_by_role("switch", name="Statistics").press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -426,8 +421,8 @@ def test_the_policy_would_be_heard_if_it_were_broken(page: Page, stage: Stage) -
 def test_a_blocked_frame_is_shown_by_a_click_of_its_own(page: Page, beacons: Beacons, stage: Stage) -> None:
     page.goto(stage.kent + "/waiting")
     choose(page, "Reject all")
-    size = page.locator(".consent-frame").evaluate("box => [box.offsetWidth >= 300, box.offsetHeight >= 200]")
-    assert size == [True, True]
+    box = "document.querySelector('.consent-frame')"
+    until(page, f"{box}?.offsetWidth >= 300 && {box}.offsetHeight >= 200")
     page.get_by_role("button", name="Show content from kent.localhost").click()
     expect(page.frame_locator("iframe").locator("p")).to_have_text("A map.")
     assert page.evaluate("ConsentBanner.acceptedCategory('embeds')") is False
@@ -458,6 +453,7 @@ def test_an_objectable_purpose_runs_until_objected_to(page: Page, beacons: Beaco
     page.goto(stage.surrey)
     beacons.wait(page, 1)
     assert beacons.answers == [202]
+    asked(page)
     button(page, "Choose").click()
     expect(page.get_by_role("switch", name="Statistics")).to_be_checked()
     page.keyboard.press("Escape")

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from consent_app import create_app
@@ -82,12 +82,12 @@ def test_without_javascript_a_person_signs_in_reads_figures_and_signs_out(contex
     page.get_by_label("First day").fill("2026-11-02")
     page.get_by_label("Last day").fill("2026-11-08")
     page.get_by_role("button", name="Show", exact=True).click()
-    assert page.locator(".days").inner_text() == "2 to 8 Nov 2026 in Europe/London"
+    expect(page.locator(".days")).to_have_text("2 to 8 Nov 2026 in Europe/London")
     page.get_by_role("link", name=re.compile("^Visits")).click()
-    assert page.get_by_role("heading", name="Visits per day").is_visible()
-    assert page.locator(".days").inner_text() == "2 to 8 Nov 2026 in Europe/London"
+    expect(page.get_by_role("heading", name="Visits per day")).to_be_visible()
+    expect(page.locator(".days")).to_have_text("2 to 8 Nov 2026 in Europe/London")
     page.get_by_role("button", name="Sign out").click()
-    assert page.get_by_text("You are signed out.").is_visible()
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
     page.goto("/dashboard/kent")
     assert page.get_by_role("heading", name="Sign in").is_visible()
 

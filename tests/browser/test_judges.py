@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
-from tests.browser.conftest import AGENT, Stage, stranger
+from tests.browser.conftest import AGENT, Stage, asked, stranger
 from tests.released import Shop, write
 
 pytestmark = pytest.mark.browser
@@ -151,6 +151,7 @@ def test_axe_finds_nothing_in_the_banner(doctor: Doctor, stage: Stage, site: str
 
 def test_axe_finds_nothing_in_the_place_of_a_frame(doctor: Doctor, stage: Stage) -> None:
     doctor.page.goto(stage.kent + "/waiting")
+    asked(doctor.page)
     doctor.page.get_by_role("button", name="Reject all").first.click()
     expect(doctor.page.locator(".consent-frame")).to_be_visible()
     doctor.sees("placeholder")
@@ -356,6 +357,7 @@ def test_lists_against_cookie_banners_do_not_hit_us(
     expect(page.locator("#consent-ui section")).to_be_visible()
     page.add_style_tag(content=blocker.hides(page))
     expect(page.locator("#consent-ui section")).to_be_visible()
+    asked(page)
     page.get_by_role("button", name="Choose", exact=True).click()
     for row in page.get_by_role("dialog").locator("p, a, button, input").all():
         expect(row).to_be_visible()

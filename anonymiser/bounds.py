@@ -20,6 +20,10 @@ EVENTS_PER_DAY: Final = 3
 EXIT_VIEWS: Final = 6
 FUNNEL_STEPS_PER_DAY: Final = 6
 BUCKETS: Final = 8
+# A browser-day is in one bucket of each kind, 1 to 8: its engaged time in all, the deepest scroll of its views.
+ENGAGED_FROM: Final = (0, 10, 30, 60, 120, 300, 600, 1800)  # seconds
+ENGAGED: Final = ("0-9 s", "10-29 s", "30-59 s", "1-2 min", "2-5 min", "5-10 min", "10-30 min", "more than 30 min")
+SCROLLED: Final = ("0-12 %", "12-25 %", "25-37 %", "37-50 %", "50-62 %", "62-75 %", "75-87 %", "87-100 %")
 
 OTHER: Final = "(other)"
 ROUNDING: Final = 5  # counts under the threshold policy are multiples of this
@@ -77,6 +81,8 @@ def _breakdown(
 # Folding pages relabels them and can only make such a sum smaller, so `exits` needs no wider noise anywhere.
 # `outbound` to `searches`: three texts that differ for the browser ("Chair", "chair") may be one key once scrubbed, so
 # one cell may get all three. (`pages` and `goals` avoid that at the door, see `facts`: the price here is small.)
+# `engagement` and `scroll`: one chain of buckets a browser-day. A beacon takes back the old bucket and adds a later;
+# so each bucket is entered and left once at most, and no cell changes by more than 1, whatever is lost on the way.
 # `returning`: without a day, the browser's next active day shows a longer gap, so three cells move.
 STATISTICS: Final[dict[str, Statistic]] = {
     s.name: s

@@ -11,10 +11,16 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
-from anonymiser.bounds import STATISTICS
+from anonymiser.bounds import ENGAGED, PARTS_OF_VISITORS, SCROLLED, STATISTICS
 
 Column = tuple[str, str]
 """An expression over `cell`, and the name it has in the view."""
+
+
+def _label(names: tuple[str, ...]) -> str:
+    """An expression that names the bucket in key1."""
+    return f"list_extract({list(names)}, CAST(key1 AS INTEGER))"
+
 
 # What the key of a view is called and made of, where it is not simply the statistic's own keys.
 _VIEWS: Final[dict[str, tuple[str, tuple[Column, ...]]]] = {
@@ -23,8 +29,8 @@ _VIEWS: Final[dict[str, tuple[str, tuple[Column, ...]]]] = {
     "channels": ("sources", (("key2", "channel"),)),
     "browsers": ("browsers", (("key1", "browser"),)),
     "systems": ("browsers", (("key2", "system"),)),
-    "engagement": ("engagement", (("CAST(key1 AS INTEGER)", "step"),)),
-    "scroll": ("scroll", (("CAST(key1 AS INTEGER)", "step"),)),
+    "engagement": ("engagement", (("CAST(key1 AS INTEGER)", "step"), (_label(ENGAGED), "engaged"))),
+    "scroll": ("scroll", (("CAST(key1 AS INTEGER)", "step"), (_label(SCROLLED), "scrolled"))),
     "funnels": ("funnels", (("key1", "funnel"), ("TRY_CAST(key2 AS INTEGER)", "step"))),
 }
 
@@ -32,9 +38,9 @@ _VIEWS: Final[dict[str, tuple[str, tuple[Column, ...]]]] = {
 @cache
 def statements() -> tuple[str, ...]:
     """The statements that make an empty statistics file, in order."""
-    template = Template(_text("publish_view"))
+    plain, parts = Template(_text("publish_view")), Template(_text("publish_parts"))
     views = [
-        template.substitute(
+        (parts if statistic in PARTS_OF_VISITORS else plain).substitute(
             view=view,
             statistic=statistic,
             columns=", ".join(f"{expression} AS {name}" for expression, name in columns),

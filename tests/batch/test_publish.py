@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
 import pytest
 
-from anonymiser.bounds import STATISTICS
+from anonymiser.bounds import PARTS_OF_VISITORS, STATISTICS
 from anonymiser.errors import StatisticsError
 from anonymiser.publish import ABANDONED_SECONDS, publish
 from anonymiser.stats import Cell, Release
@@ -197,7 +198,7 @@ def test_views_show_no_negative_figure_and_a_margin(out: Path) -> None:
     ]
 
 
-def test_channels_and_systems_are_sums(out: Path) -> None:
+def test_channels_and_systems_are_sums_of_what_is_shown(out: Path) -> None:
     cells = [
         cell("sources", "Google", 30, key2="Organic search", sigma=3),
         cell("sources", "Bing", -5, key2="Organic search", sigma=4),
@@ -205,13 +206,120 @@ def test_channels_and_systems_are_sums(out: Path) -> None:
         cell("browsers", "Chrome", 8, key2="Linux"),
     ]
     publish(out, [RELEASE], cells)
-    assert read(out, "SELECT channel, visitors, margin FROM channels") == [("Organic search", 25, 9.8)]
+    assert read(out, "SELECT channel, visitors, margin FROM channels") == [("Organic search", 30, 9.8)]
     assert read(out, "SELECT system, visitors FROM systems") == [("Linux", 15)]
     assert read(out, "SELECT browser, visitors FROM browsers ORDER BY browser") == [("Chrome", 8), ("Firefox", 7)]
     assert read(out, "SELECT source, channel, visitors FROM sources ORDER BY source") == [
         ("Bing", "Organic search", 0),
         ("Google", "Organic search", 30),
     ]
+
+
+# -- parts of the visitors ---------------------------------------------------------------------------------------------
+
+
+def days(*visitors: int) -> list[Cell]:
+    """The visitors of the days from Monday on."""
+    return [
+        replace(CELL, period_start=MONDAY + timedelta(days=n), metric="visitors", value=value)
+        for n, value in enumerate(visitors)
+    ]
+
+
+def shown(out: Path, total: int, parts: dict[str, tuple[int, float]], view: str = "devices") -> dict[str, int]:
+    """What a week's view shows of these released (value, sigma) beside that total."""
+    publish(out, [RELEASE], [*days(total), *(cell(view, key, v, sigma=s) for key, (v, s) in parts.items())])
+    return {row[3]: row[4] for row in read(out, f"SELECT * FROM {view}")}
+
+
+def test_parts_share_what_their_sum_is_off_by(out: Path) -> None:
+    found = shown(out, 900, {"desktop": (600, 10.0), "phone": (330, 10.0), "tablet": (60, 10.0)})
+    assert found == {"desktop": 570, "phone": 300, "tablet": 30}
+
+
+def test_wider_noise_gives_more(out: Path) -> None:
+    assert shown(out, 900, {"desktop": (600, 10.0), "phone": (400, 20.0)}) == {"desktop": 580, "phone": 320}
+
+
+def test_nothing_is_shown_below_nought_and_clear_figures_do_not_pay_for_it(out: Path) -> None:
+    found = shown(out, 520, {"desktop": (500, 10.0), "phone": (20, 10.0), "tablet": (-28, 10.0), "other": (28, 10.0)})
+    assert found == {"desktop": 500, "phone": 6, "tablet": 0, "other": 14}
+
+
+def test_clear_figures_give_way_to_a_smaller_total(out: Path) -> None:
+    found = shown(out, 400, {"desktop": (300, 1.0), "phone": (200, 1.0), "tablet": (-100, 1.0)})
+    assert found == {"desktop": 250, "phone": 150, "tablet": 0}
+
+
+def test_a_total_below_nought_is_nought(out: Path) -> None:
+    assert shown(out, -3, {"desktop": (4, 10.0), "phone": (-9, 10.0)}) == {"desktop": 0, "phone": 0}
+
+
+def test_without_noise_or_totals_nothing_is_moved(out: Path) -> None:
+    assert shown(out, 900, {"desktop": (600, 0.0), "phone": (200, 0.0)}) == {"desktop": 600, "phone": 200}
+    publish(out, [RELEASE], [cell("devices", "desktop", 600), cell("devices", "phone", -4)])
+    assert read(out, "SELECT device, visitors FROM devices ORDER BY ALL") == [("desktop", 600), ("phone", 0)]
+
+
+def expected(total: int, parts: dict[str, tuple[int, float]]) -> dict[str, float]:
+    """The rule of the view in plain Python; the multiplier is found by halving."""
+    off = (sum(v for v, _ in parts.values()) - total) / sum(s * s for _, s in parts.values())
+    moved = {key: v - off * s * s for key, (v, s) in parts.items()}
+    clear = {key for key in parts if moved[key] > 3 * parts[key][1]}
+    kept = sum(moved[key] for key in clear)
+    found: dict[str, float] = {}
+    for keys, aim in ((clear, min(kept, total)), (parts.keys() - clear, max(total - kept, 0.0))):
+        low, high = -1e6, 1e6
+        for _ in range(200):
+            middle = (low + high) / 2
+            reached = {key: max(moved[key] - middle * parts[key][1] ** 2, 0.0) for key in keys}
+            low, high = (middle, high) if sum(reached.values()) > aim else (low, middle)
+        found |= reached
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_parts_add_up_and_are_the_nearest(out: Path, seed: int) -> None:
+    chance = Random(seed)
+    keys = [f"/{n}" for n in range(chance.choice((2, 5, 30, 200)))]
+    counts = {key: max(0, round(chance.paretovariate(0.6) - 5)) % 900 for key in keys}
+    parts = {}
+    for key in keys:
+        sigma = chance.choice((5.0, 5.0, 12.0))
+        parts[key] = (round(chance.gauss(counts[key], sigma)), sigma)
+    total = max(round(chance.gauss(sum(counts.values()), 10)), 0)
+    found = shown(out, total, parts, "entries")
+    assert sum(found.values()) == total
+    assert min(found.values()) >= 0
+    assert all(abs(found[key] - figure) <= 1 for key, figure in expected(total, parts).items())
+
+
+def test_every_view_of_parts_adds_up_in_every_period(out: Path) -> None:
+    """A week of days and the week itself, each part of it released with noise of its own."""
+    chance = Random(5)
+    weekly = [s for s in PARTS_OF_VISITORS if STATISTICS[s].schedule == "breakdown"]
+    cells = days(*(chance.randrange(200, 300) for _ in range(7)))
+    cells += [cell(name, f"a{n}", chance.randrange(-30, 500), key2=f"b{n % 3}") for name in weekly for n in range(9)]
+    cells += [replace(c, statistic=name, key1=key, metric="visitors", value=chance.randrange(-9, 90), sigma=9.0)
+              for c in days(*range(7)) for name in ("hours", "returning") for key in ("07", "12", "23")]  # fmt: skip
+    publish(out, [RELEASE], cells)
+    for view in (*weekly, "channels", "systems", "hours", "returning"):
+        rows = read(out, f'SELECT period_start, period_end, sum(visitors), min(visitors) FROM "{view}" GROUP BY ALL')
+        assert len(rows) == (7 if view in ("hours", "returning") else 1)
+        for start, end, total, least in rows:
+            assert least >= 0
+            assert (total,) == read(
+                out, f"SELECT sum(visitors) FROM totals WHERE period_start BETWEEN '{start}' AND '{end}'"
+            )[0]
+
+
+def test_cells_stay_as_released_and_so_do_margins(out: Path) -> None:
+    shown(out, 530, {"desktop": (500, 10.0), "phone": (-20, 10.0)})
+    assert read(out, "SELECT value, sigma FROM cell WHERE statistic = 'devices' ORDER BY ALL") == [
+        (-20, 10.0),
+        (500, 10.0),
+    ]
+    assert read(out, "SELECT DISTINCT margin FROM devices") == [(19.6,)]
 
 
 def test_totals_stand_side_by_side(out: Path) -> None:
@@ -229,6 +337,8 @@ def test_a_view_for_each_statistic_reads_its_keys(out: Path) -> None:
     for table in {c.statistic for c in cells}:
         assert [row[-2] for row in read(out, f'FROM "{table}"')] == [5], table
     assert read(out, "SELECT hour FROM hours") == [(7,)]
+    assert read(out, "SELECT step, engaged FROM engagement") == [(3, "30-59 s")]
+    assert read(out, "SELECT step, scrolled FROM scroll") == [(8, "87-100 %")]
     assert read(out, "SELECT funnel, step FROM funnels") == [("a", 2)]
     assert read(out, 'SELECT gap_days FROM "returning"') == [("a",)]
 

@@ -1,4 +1,4 @@
-"""The two kinds of record, as values that refuse what the published schema does not allow.
+"""The three kinds of record, as values that refuse what the published schema does not allow.
 
 `record.schema.json` (JSON Schema 2020-12) says the same for others; a test holds both to each other. There is no field
 for an address, a user agent, a URL, an account or free text.
@@ -25,6 +25,7 @@ BASES: Final = {
     ("eu", "consent"): "Directive 2002/58/EC Article 5(3), consent",
     ("eu", "necessary"): "Directive 2002/58/EC Article 5(3), strictly necessary",
 }
+MOST_ERASED: Final = 10_000
 _KEY: Final = r"[a-z][a-z0-9-]{0,23}"
 _HASH: Final = r"[0-9a-f]{64}"
 _DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -139,10 +140,41 @@ class RemovalRecord:
         return cls(**_values(cls, document))
 
 
-Record = ConsentRecord | RemovalRecord
-KINDS: Final[dict[str, type[ConsentRecord | RemovalRecord]]] = {
-    kind.KIND: kind for kind in (ConsentRecord, RemovalRecord)
-}
+@dataclass(frozen=True, slots=True)
+class ErasureRecord:
+    """A tombstone: the records of these entries, and their nonces, are gone for good. What they said stays unsaid."""
+
+    KIND: ClassVar[str] = "erasure"
+    SCHEMA: ClassVar[str] = "urn:consent-app:erasure-record:1"
+
+    entries: tuple[int, ...]
+    time: str
+
+    def __post_init__(self) -> None:
+        whole = all(type(seq) is int and 0 <= seq < 2**53 for seq in self.entries)
+        _refuse_unless(whole and 0 < len(self.entries) <= MOST_ERASED, "entries")
+        _refuse_unless(list(self.entries) == sorted(set(self.entries)), "entries")
+        _match(self, "time", _SECOND)
+
+    @property
+    def subject(self) -> None:
+        """Nothing finds it by whom it was about."""
+        return
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"schema": self.SCHEMA, "entries": list(self.entries), "time": self.time}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        values = _values(cls, document)
+        _refuse_unless(isinstance(values["entries"], list), "entries")
+        return cls(tuple(values["entries"]), values["time"])
+
+
+Record = ConsentRecord | RemovalRecord | ErasureRecord
+KINDS: Final[dict[str, type[Record]]] = {kind.KIND: kind for kind in (ConsentRecord, RemovalRecord, ErasureRecord)}
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

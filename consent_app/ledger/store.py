@@ -1,33 +1,40 @@
-"""Append, history, notices: the ledger on SQLite, shared by any number of processes."""
+"""Append, history, erase, notices: the ledger on SQLite, shared by any number of processes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Self
 
-from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, func, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from consent_app.errors import LedgerError, UnavailableError
-from consent_app.ledger import verification
-from consent_app.ledger.records import Record, canonical
-from consent_app.ledger.tables import TRIGGERS, body, entry, metadata, notice
+from consent_app.ledger import engine as engines
+from consent_app.ledger import proofs, verification
+from consent_app.ledger.migrations import STEPS, migrate, version
+from consent_app.ledger.published import Published
+from consent_app.ledger.records import MOST_ERASED, ConsentRecord, ErasureRecord, Record, canonical
+from consent_app.ledger.sequencer import Background, Sequencer
+from consent_app.ledger.tables import body, entry, erased, notice
+from consent_app.ledger.tlog.proof import Proof
 
-TAG: Final = b"consent-app/ledger-entry/v1\n"
+TAG: Final = verification.TAG
 NONCE_BYTES: Final = 32
 BUSY_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its number (from 0, dense), kind (`consent` or `removal`), record as JSON, and leaf hash."""
+    """One entry: its number (from 0, dense), kind (`consent`, `removal`, `erasure`), record as JSON, logged hash."""
 
     seq: int
     kind: str
@@ -35,21 +42,40 @@ class Entry:
     leaf: bytes
 
 
-def leaf_hash(nonce: bytes, record: bytes) -> bytes:
-    """SHA-256(tag ‖ 32-byte nonce ‖ canonical record). Without the nonce the hash says nothing about the record."""
-    return hashlib.sha256(TAG + nonce + record).digest()
+@dataclass(slots=True)
+class _Waiting:
+    """A record whose turn to be written comes with those of other threads, and what came of it."""
+
+    record: Record
+    content: bytes
+    entry: Entry | None = None
+    fault: str = ""
+
+    @property
+    def sameness(self) -> bytes:
+        """Beside its subject, what makes another record the same one: a segment is removed once, whenever it was."""
+        return self.content if self.record.KIND == ConsentRecord.KIND else b""
 
 
 class Ledger:
     """One ledger file; made when it is not there. Raises LedgerError when it is not a ledger.
 
-    `append` has the entry on disk when it returns. Raises UnavailableError while the disk refuses reads or writes.
+    The signed log is published in the folder `ledger` beside it, by the key in `secrets/ledger.keys`. An appended
+    consent record is safe from the death of any process when `append` returns, and from a power cut once it is
+    sequenced, within a second; other records are synced at once. Raises UnavailableError while the disk refuses.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._reading = _engine(file)
-        self._writing = self._reading.execution_options(begin="IMMEDIATE")
+        self._reading = engines.opened(file, BUSY_SECONDS)
+        self._writing = engines.writing(self._reading, engines.SOON)
+        self._syncing = engines.writing(self._reading, engines.SURE)
+        self._queue: deque[_Waiting] = deque()
+        self._turn = Lock()
+        self.published = Published(file.with_name("ledger"))
+        key_file = file.parent / "secrets" / "ledger.keys"
+        self._sequencer = Sequencer(self._read, self._write_surely, self.published, key_file)
+        self._background = Background(self._sequencer.sequence)
         try:
             self._create()
         except DatabaseError as error:
@@ -59,11 +85,43 @@ class Ledger:
             ) from error
 
     def append(self, record: Record) -> Entry:
-        """Add a record. One with a subject that is there already, word for word, is not added again."""
-        content = canonical(record.document())
-        with self._write() as connection:
-            known = _known(connection, record, content)
-            return _entry(known) if known else _add(connection, record, content)
+        """Add a record. One with a subject that is there already, word for word, is not added again.
+
+        Whoever's turn it is writes for all who wait: one transaction for many.
+        """
+        waiting = _Waiting(record, canonical(record.document()))
+        self._queue.append(waiting)
+        with self._turn:
+            if waiting.entry is None and not waiting.fault:
+                self._write_queue()
+        if waiting.entry is None:
+            raise UnavailableError(waiting.fault)
+        self._background.wake()
+        return waiting.entry
+
+    def sequence(self) -> int:
+        """Sign everything appended so far, by any process; returns the number of entries signed. Raises LedgerError."""
+        return self._sequencer.sequence()
+
+    def erase(self, subject: str) -> Entry | None:
+        """Take away every consent record of an id, with its nonce; returns the tombstone, None if there was nothing.
+
+        What was signed stays valid: only its hash is left, and nobody can tell any more what of. It is gone from the
+        file itself when this returns.
+        """
+        with self._write_surely() as connection:
+            query = select(body.c.seq).join(entry).where(body.c.subject == subject, entry.c.kind == ConsentRecord.KIND)
+            seqs = [row.seq for row in connection.execute(query.order_by(body.c.seq).limit(MOST_ERASED))]
+            if not seqs:
+                return None
+            now = datetime.now(UTC)
+            record = ErasureRecord(tuple(seqs), f"{now:%Y-%m-%dT%H:%M:%SZ}")
+            tombstone = _add(connection, [_Waiting(record, canonical(record.document()))])[0]
+            connection.execute(insert(erased), [{"seq": seq, "tombstone": tombstone.seq} for seq in seqs])
+            connection.execute(delete(body).where(body.c.seq.in_(seqs)))
+        self._empty_log()
+        self._background.wake()
+        return tombstone
 
     def history(self, subject: str) -> list[Entry]:
         """Every entry about one record id (or removed segment), oldest first."""
@@ -71,7 +129,7 @@ class Ledger:
             return [_entry(row) for row in connection.execute(_rows().where(body.c.subject == subject))]
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, oldest first."""
+        """Every entry that was not erased, oldest first."""
         with self._read() as connection:
             yield from (_entry(row) for row in connection.execute(_rows()))
 
@@ -81,11 +139,24 @@ class Ledger:
             query = select(body.c.subject).join(entry).where(entry.c.kind == "removal")
             return {row.subject for row in connection.execute(query)}
 
+    def proof(self, subject: str, seq: int | None = None) -> Proof | None:
+        """The proof that the newest record of an id (or its record number `seq`) is in the signed log; its extra data
+        is the nonce. None while it is not signed yet. Raises LedgerError when there is no such record.
+        """
+        with self._read() as connection:
+            query = select(body.c.seq, body.c.nonce).join(entry)
+            query = query.where(body.c.subject == subject, entry.c.kind == ConsentRecord.KIND)
+            rows = connection.execute(query.order_by(body.c.seq)).all()
+        found = [row for row in rows if seq in (None, row.seq)]
+        if not found:
+            raise LedgerError("there is no such record")
+        return proofs.made(self.published, found[-1].seq, found[-1].nonce)
+
     def archive_notice(self, content: str, effective: str) -> str:
         """Keep a notice's text for ever; returns its SHA-256. Archiving it again changes nothing."""
         sha256 = hashlib.sha256(content.encode()).hexdigest()
         if self.notice(sha256) is None:
-            with self._write() as connection:
+            with self._write_surely() as connection:
                 row = {"sha256": sha256, "effective": effective, "text": content}
                 connection.execute(insert(notice).prefix_with("OR IGNORE").values(row))
         return sha256
@@ -101,16 +172,19 @@ class Ledger:
             query = select(notice.c.effective, notice.c.sha256).order_by(notice.c.effective, notice.c.sha256)
             return [(row.effective, row.sha256) for row in connection.execute(query)]
 
-    def verify(self) -> Iterator[verification.Check]:
-        """Every check of the ledger by itself, one after the other."""
+    def verify(self, since: bytes | None = None) -> Iterator[verification.Check]:
+        """Every check of the ledger by itself, one after the other; `since` is a checkpoint kept from earlier."""
+        signed = verification.Signed.read(self.published, since)
+        yield from signed.checks
         try:
             with self._reading.begin() as connection:
-                yield from verification.checks(connection, leaf_hash)
+                yield from verification.checks(connection, self.published, signed)
         except DatabaseError as error:
             yield verification.Check("ledger file", False, f"{self._file} cannot be read ({error.orig})")
 
     def close(self) -> None:
-        """Close its connections."""
+        """Sign what this process appended, as far as that can be done, and close its connections."""
+        self._background.stop()
         self._reading.dispose()
 
     def __enter__(self) -> Self:
@@ -121,12 +195,28 @@ class Ledger:
 
     def _create(self) -> None:
         with self._reading.begin() as connection:
-            if {table.name for table in metadata.sorted_tables} <= set(inspect(connection).get_table_names()):
+            if version(connection) == len(STEPS):
                 return
-        with self._writing.begin() as connection:
-            metadata.create_all(connection)
-            for trigger in TRIGGERS.values():
-                connection.execute(text(trigger.replace("TRIGGER", "TRIGGER IF NOT EXISTS", 1)))
+        with self._syncing.begin() as connection:
+            migrate(connection)
+
+    def _write_queue(self) -> None:
+        batch = [self._queue.popleft() for _ in range(len(self._queue))]
+        lasting = any(waiting.record.KIND != ConsentRecord.KIND for waiting in batch)
+        try:
+            with self._write(self._syncing if lasting else self._writing) as connection:
+                entries = _add(connection, batch)
+        except UnavailableError as error:
+            for waiting in batch:
+                waiting.fault = str(error)
+            return
+        for waiting, made in zip(batch, entries, strict=True):
+            waiting.entry = made
+
+    def _empty_log(self) -> None:
+        """SQLite keeps old pages in its write-ahead log until that is emptied; a reader puts it off to the next time."""
+        with closing(self._reading.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
@@ -139,57 +229,61 @@ class Ledger:
             ) from error
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def _write(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with self._writing.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             raise UnavailableError(f"the ledger cannot be written right now ({error.orig}); try again") from error
 
-
-def _engine(file: Path) -> Engine:
-    if not file.exists():
-        file.touch(mode=0o600)
-    url = URL.create("sqlite", database=os.fspath(file))
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare(connection: Any, _: Any) -> None:
-    """Transactions are begun by `_begin`; a commit returns when the write-ahead log is on disk."""
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection) -> None:
-    """A writer takes the lock before it reads the last number, or two would take the same."""
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
+    def _write_surely(self) -> Any:
+        return self._write(self._syncing)
 
 
 def _rows() -> Any:
     return select(entry.c.seq, entry.c.kind, entry.c.leaf, body.c.record).join(body).order_by(entry.c.seq)
 
 
-def _known(connection: Connection, record: Record, content: bytes) -> Row[Any] | None:
+def _known(connection: Connection, waiting: _Waiting) -> Row[Any] | None:
     """A segment is removed once; a consent record may be re-inserted from its token after a power cut."""
+    record = waiting.record
     if record.subject is None:
         return None
     query = _rows().where(body.c.subject == record.subject, entry.c.kind == record.KIND)
-    if record.KIND == "consent":
-        query = query.where(body.c.record == content)
+    if record.KIND == ConsentRecord.KIND:
+        query = query.where(body.c.record == waiting.content)
     return connection.execute(query).first()
 
 
-def _add(connection: Connection, record: Record, content: bytes) -> Entry:
+def _add(connection: Connection, batch: Sequence[_Waiting]) -> list[Entry]:
+    """Write what is not there yet, numbered on from the last; returns the entry of each."""
     seq = connection.execute(select(func.coalesce(func.max(entry.c.seq), -1) + 1)).scalar_one()
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    leaf = leaf_hash(nonce, content)
-    connection.execute(insert(entry).values(seq=seq, kind=record.KIND, leaf=leaf))
-    connection.execute(insert(body).values(seq=seq, subject=record.subject, nonce=nonce, record=content))
-    return Entry(seq, record.KIND, record.document(), leaf)
+    made: list[Entry] = []
+    new: dict[tuple[str, bytes], Entry] = {}
+    bodies: list[dict[str, Any]] = []
+    for waiting in batch:
+        known = _known(connection, waiting)
+        twin = new.get((waiting.record.subject, waiting.sameness)) if waiting.record.subject else None
+        found = _entry(known) if known else twin
+        if found is None:
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            leaf = leaf_hash(nonce, waiting.content)
+            found = Entry(seq + len(bodies), waiting.record.KIND, waiting.record.document(), leaf)
+            new[waiting.record.subject or "", waiting.sameness] = found
+            bodies.append(
+                {"seq": found.seq, "subject": waiting.record.subject, "nonce": nonce, "record": waiting.content}
+            )
+        made.append(found)
+    if bodies:
+        fresh = made if len(bodies) == len(made) else list(new.values())
+        connection.execute(insert(entry), [{"seq": e.seq, "kind": e.kind, "leaf": e.leaf} for e in fresh])
+        connection.execute(insert(body), bodies)
+    return made
+
+
+def leaf_hash(nonce: bytes, record: bytes) -> bytes:
+    """SHA-256(tag ‖ 32-byte nonce ‖ canonical record). Without the nonce the hash says nothing about the record."""
+    return hashlib.sha256(TAG + nonce + record).digest()
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -1,7 +1,8 @@
 """The ledger's tables. Rows can be added, never changed or taken away: triggers in the database refuse it.
 
-`entry` is what a signed tree will be built on; `body` holds what may one day be erased: the record and the nonce
-without which its hash says nothing.
+`entry` is what the signed tree is built on; `body` holds what may be erased: the record and the nonce without which its
+hash says nothing. Its row goes only after `erased` names the tombstone. `head` is every size and root that was about to
+be signed.
 """
 
 from __future__ import annotations
@@ -34,12 +35,29 @@ notice: Final = Table(
     Column("effective", Text, nullable=False),
     Column("text", Text, nullable=False),
 )
+erased: Final = Table(
+    "erased",
+    metadata,
+    Column("seq", Integer, ForeignKey("entry.seq"), primary_key=True, autoincrement=False),
+    Column("tombstone", Integer, ForeignKey("entry.seq"), nullable=False),
+)
+head: Final = Table(
+    "head",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+)
 
-TRIGGERS: Final = {
-    f"{table.name}_keeps_on_{action.lower()}": (
-        f"CREATE TRIGGER {table.name}_keeps_on_{action.lower()} BEFORE {action} ON {table.name} "
+
+def _guard(table: Table, action: str, unless: str = "") -> tuple[str, str]:
+    name = f"{table.name}_keeps_on_{action.lower()}"
+    return name, (
+        f"CREATE TRIGGER {name} BEFORE {action} ON {table.name} {unless}"
         f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
     )
-    for table in (entry, body, notice)
-    for action in ("UPDATE", "DELETE")
-}
+
+
+TRIGGERS: Final = dict(
+    [_guard(table, action) for table in (entry, body, notice, erased, head) for action in ("UPDATE", "DELETE")]
+    + [_guard(body, "DELETE", "WHEN NOT EXISTS (SELECT 1 FROM erased WHERE seq = OLD.seq) ")]
+)

@@ -1,0 +1,62 @@
+"""The log's signing keys: `ledger.keys` among the secrets, oldest first; the newest signs, all verify, none expires.
+
+The log's name comes from its oldest key: it stays what it is when the server moves to another host.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from consent_app.errors import LedgerError
+from consent_app.ledger.tlog.note import Signer, Verifier
+from consent_app.private_files import make_private_folder, replace_private
+from consent_app.settings import read_keys
+
+NAME: Final = "consent.invalid/ledger"
+SEED_BYTES: Final = 32
+
+
+def make(file: Path) -> None:
+    """Write a first key. Raises SettingsError where the folder of secrets is open to others."""
+    make_private_folder(file.parent)
+    seed = base64.urlsafe_b64encode(secrets.token_bytes(SEED_BYTES)).decode("ascii")
+    replace_private(file, f"{datetime.now(UTC).date().isoformat()} {seed}\n")
+
+
+def signers(file: Path) -> list[Signer]:
+    """Every key of the log, oldest first. Raises SettingsError or LedgerError where they cannot be used."""
+    if not file.exists():
+        raise LedgerError(f"{file} is gone: nothing can be signed any more; restore it from a backup")
+    seeds = [_seed(file, text) for _, text in read_keys(file)]
+    if not seeds:
+        raise LedgerError(f"{file} holds no key; restore it from a backup")
+    oldest = Signer(NAME, seeds[0]).verifier.public
+    name = f"{NAME}/{hashlib.sha256(oldest).hexdigest()[:16]}"
+    return [Signer(name, seed) for seed in seeds]
+
+
+def public_text(verifiers: Sequence[Verifier]) -> str:
+    """What others are given to verify with: one key a line."""
+    return "".join(f"{verifier}\n" for verifier in verifiers)
+
+
+def read_public(text: str) -> list[Verifier]:
+    """The public keys of one log. Raises ProofError."""
+    return [Verifier.read(line) for line in text.splitlines() if line.strip()]
+
+
+def _seed(file: Path, text: str) -> bytes:
+    try:
+        seed = base64.urlsafe_b64decode(text)
+    except (binascii.Error, ValueError) as error:
+        raise LedgerError(f"{file} holds a key that is none; restore it from a backup") from error
+    if len(seed) != SEED_BYTES:
+        raise LedgerError(f"{file} holds a key that is none; restore it from a backup")
+    return seed

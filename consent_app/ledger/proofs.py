@@ -1,0 +1,31 @@
+"""Proofs out of the published log: that an entry is in it, and that it goes on from an older checkpoint."""
+
+from __future__ import annotations
+
+from consent_app.ledger import keys
+from consent_app.ledger.published import Published
+from consent_app.ledger.tlog import merkle
+from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
+from consent_app.ledger.tlog.proof import Proof
+from consent_app.ledger.tlog.tiles import nodes
+
+
+def made(published: Published, seq: int, nonce: bytes) -> Proof | None:
+    """The proof that entry `seq` is under the newest checkpoint; None while it is not. Raises ProofError."""
+    note = published.checkpoint()
+    if note is None:
+        return None
+    checkpoint = verified(note, keys.read_public(published.key()))
+    if seq >= checkpoint.size:
+        return None
+    path = merkle.inclusion_proof(seq, checkpoint.size, nodes(checkpoint.size, published.tile))
+    return Proof(seq, tuple(path), note, nonce)
+
+
+def require_growth(published: Published, old: Checkpoint) -> Checkpoint:
+    """The newest checkpoint, whose log goes on from the old one by a consistency proof. Raises ProofError."""
+    newest = verified(published.checkpoint() or b"", keys.read_public(published.key()))
+    if old.size:
+        path = merkle.consistency_proof(old.size, newest.size, nodes(newest.size, published.tile))
+        merkle.verify_consistency(old.size, newest.size, old.root, newest.root, path)
+    return newest

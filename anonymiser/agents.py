@@ -1,7 +1,7 @@
 """User agent text -> browser, system, device class and, where it is one, the reason to call it a bot.
 
-Four closed lists come out; the text itself is dropped. The rules are general (what robots say of themselves, what
-every browser says and libraries do not), because a list of names is old the day it is written.
+Four closed lists come out; the text itself is dropped. A browser that nobody listed counts as the one whose engine
+it claims. Which agents are robots, and why, is said in `robots`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from anonymiser import robots
+
 MAX_AGENT: Final = 512
 OTHER: Final = "Other"
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What is kept of a user agent. `bot` is "" for a person, else why not: crawler, library, headless, empty, odd."""
+    """What is kept of a user agent. `bot` is "" for a person, else why not (one of robots.REASONS)."""
 
     browser: str
     system: str
@@ -25,15 +27,9 @@ class Agent:
     bot: str
 
 
-Rules = tuple[tuple[str, re.Pattern[str]], ...]
-
-
-def _rules(*pairs: tuple[str, str]) -> Rules:
-    return tuple((name, re.compile(pattern)) for name, pattern in pairs)
-
-
 # Order matters: nearly every browser also claims to be Chrome or Safari, so the more particular name comes first.
-_NAMED: Final = (
+_BROWSERS: Final = (
+    (OTHER, ("PlayStation", "Nintendo", "OculusBrowser/")),
     ("Edge", ("Edg/", "Edge/", "EdgA/", "EdgiOS/")),
     ("Opera", ("OPR/", "OPiOS/", "OPT/", "OPX/", "Opera")),
     ("Samsung Internet", ("SamsungBrowser/",)),
@@ -44,167 +40,98 @@ _NAMED: Final = (
     ("Huawei Browser", ("HuaweiBrowser/",)),
     ("Xiaomi Browser", ("MiuiBrowser/",)),
     ("Amazon Silk", ("Silk/",)),
-    ("Brave", ("Brave/", "brave/", "Brave ")),
+    ("Brave", ("Brave/", "brave/", "Brave ", " Brave")),
     ("Whale", ("Whale/",)),
     ("QQ Browser", ("QQBrowser/",)),
     ("App", ("FBAN/", "FBAV/", "FB_IAB", "Instagram", " Line/", "MicroMessenger", "Snapchat", "Pinterest", "TikTok")),
-    ("App", ("musical_ly", "BytedanceWebview", "LinkedInApp", "Twitter for", "WhatsApp", "GSA/", "; wv)")),
+    ("App", ("musical_ly", "BytedanceWebview", "trill_", "LinkedInApp", "Twitter for", "WhatsApp", "GSA/", "; wv)")),
+    ("App", ("KAKAOTALK", "NAVER(inapp", "baiduboxapp", "Barcelona ", "Electron/", "Reddit/", "Teams/")),
     ("Internet Explorer", ("MSIE ", "Trident/")),
-    ("Firefox", ("Firefox/", "FxiOS/", "Focus/", "Iceweasel/", "LibreWolf/")),
+    ("Firefox", ("Firefox/", "FxiOS/", "Focus/", "Klar/", "Iceweasel/", "LibreWolf/")),
     ("Chrome", ("Chrome/", "CriOS/", "Chromium/", "CrMo/")),
 )
-_UNNAMED: Final = _rules(
-    ("Android Browser", r"Android.*Version/[\d.]+.*Safari/"),
-    ("Safari", r"(?:Version/[\d.]+|iPhone|iPad|Mac).*Safari/|Version/[\d.]+ Safari/"),
-    ("App", r"\((?:iPhone|iPad|iPod|Macintosh).*AppleWebKit/"),
-    ("Firefox", r"Gecko/\d.*(?:SeaMonkey|PaleMoon|Waterfox|Camino|Fennec)|rv:.*Gecko/\d"),
-)
-_SYSTEMS: Final = _rules(
-    ("Windows", r"Windows|Win(?:NT|9[58]|32|64)\b"),
-    ("iOS", r"iPhone|iPad|iPod|\biOS\b"),
-    ("Android", r"Android|Silk/"),
-    ("ChromeOS", r"\bCrOS\b"),
-    ("macOS", r"Macintosh|Mac OS X|Mac_PowerPC|Darwin"),
-    ("Linux", r"Linux|X11|Ubuntu|Fedora|BSD\b"),
-)
-_DEVICES: Final = _rules(
-    ("television", r"SMART-TV|SmartTV|\bTV\b|Tizen.*TV|Web0S|webOS\.TV|AppleTV|AFT[A-Z]|BRAVIA|GoogleTV|HbbTV|Roku"),
-    (
-        "tablet",
-        r"iPad|Tablet(?! PC)|PlayBook|Silk/|Kindle|\bKF[A-Z]{2,}|Nexus (?:7|9|10)\b|\bSM-[TX]\d|Android(?!.*Mobile)",
-    ),
-    ("phone", r"iPhone|iPod|Mobile|Android|Windows Phone|BlackBerry|Opera Mini|Opera Mobi|Symbian|J2ME|MIDP|Phone"),
-    ("desktop", r"Windows|Macintosh|Mac OS X|Mac_PowerPC|X11|CrOS|Linux|Win(?:NT|9[58]|32)"),
-)
+_BROWSER_SIGNS: Final = tuple((sign, name) for name, signs in _BROWSERS for sign in signs)
+_GECKO: Final = re.compile(r"Gecko/\d.*(?:SeaMonkey|PaleMoon|Waterfox|Camino|Fennec)|rv:.*Gecko/\d")
+_APPLE: Final = ("iPhone", "iPad", "iPod", "Macintosh")
 
-BROWSERS: Final = (*dict.fromkeys(name for name, _ in (*_NAMED, *_UNNAMED)), OTHER)
-SYSTEMS: Final = (*(name for name, _ in _SYSTEMS), OTHER)
-DEVICES: Final = (*(name for name, _ in _DEVICES), "other")
+_SYSTEM_SIGNS: Final = (
+    ("Windows", "Windows"), ("WinNT", "Windows"), ("Win95", "Windows"), ("Win98", "Windows"), ("Win32", "Windows"),
+    ("Win64", "Windows"), ("iPhone", "iOS"), ("iPad", "iOS"), ("iPod", "iOS"), (" iOS ", "iOS"),
+    ("Android", "Android"), ("Silk/", "Android"), ("CrOS ", "ChromeOS"), ("PlayStation", OTHER), ("SunOS", OTHER),
+    ("Macintosh", "macOS"), ("Mac OS X", "macOS"), ("Mac_PowerPC", "macOS"), ("Darwin", "macOS"),
+    ("Linux", "Linux"), ("X11", "Linux"), ("Ubuntu", "Linux"), ("Fedora", "Linux"), ("BSD", "Linux"),
+)  # fmt: skip
 
-# What robots say of themselves, in small letters. Parts that only name a telephone or a browser's own search box are
-# taken out first: there are telephones called CUBOT, Spider and Discovery.
-CRAWLER_WORDS: Final = (
-    "bot crawl spider slurp scrape scrapy fetch indexer indexing archiv aggregat preview snippet thumbnail screenshot "
-    "monitor uptime pingdom probe linkcheck linkwalk linkdex validat verif scan nikto nmap sqlmap nuclei audit analys "
-    "analyz survey research search gpt gather harvest collector collecting mirror offline sitemap webhook cache "
-    "transcoder translat inspect measure sniff discover synthetic http: https: www."
-)
-LIBRARY_WORDS: Final = (
-    "libwww httpclient http-client httpunit httrack python- urllib requests/ curl/ wget/ winhttp okhttp go-http axios/ "
-    "node-fetch guzzle powershell cfnetwork apache-http jakarta zgrab masscan mechanize"
-)
-HEADLESS_WORDS: Final = (
-    "headless phantomjs slimerjs puppeteer playwright selenium webdriver cypress htmlunit lighthouse prerender splash "
-    "nightmare jsdom zombie"
-)
-_CRAWLER: Final = tuple(CRAWLER_WORDS.split())
-_LIBRARY: Final = tuple(LIBRARY_WORDS.split())
-_HEADLESS: Final = tuple(HEADLESS_WORDS.split())
-# Words that count only where a word begins or ends; the first of each pair is in every text its pattern matches.
-_CRAWLER_SIGNS: Final = _rules(
-    ("feed", r"\bfeed"),
-    ("rss", r"\brss\b"),
-    ("reader", r"reader\b"),
-    ("check", r"check(?:er|ing)?\b"),
-    ("seo", r"\bseo\b"),
-    ("ai", r"\bai\b"),
-    ("download", r"\bdownload"),
-    ("proxy", r"proxy\b"),
-    ("test", r"test(?:er|ing)?\b"),
-    ("explor", r"explor(?:er)?/"),
-    ("site", r"\bweb ?site\b"),
-    ("agent", r"\bagent\b"),
-    ("@", r"\w@\w"),
-    ("dot", r"\bat\W.*\bdot\b"),
-    ("://", r"\+\w+://"),
-    (".", r"(?<![\w.])(?:[\w-]+\.)+(?:com|net|org|io|co|info|eu|de|fr|uk|ru|app|dev)(?![\w.])"),
-)
-_LIBRARY_START: Final = re.compile(
-    r"(?:curl|wget|python|java|go-http|okhttp|axios|node|ruby|perl|php|libwww|lwp|guzzle|apache-http|httpie|http|"
-    r"aiohttp|got|rest|postman|insomnia|winhttp|dart|reqwest|faraday|undici|deno|bun|powershell|cfnetwork|dalvik)\b|"
-    r".*\bjava/"
-)
-_HARMLESS: Final = re.compile(
-    r"\(Linux;[^()]*Android(?![^()]*(?:compatible|https?:|\w@\w))[^()]*\)|\bYa(?:Search|App)\w*|"
-    r"\(Ecosia \w+@[\d.]+\)|Embedded Web Browser[^;)]*"
-)
-_BROWSER_LIKE: Final = re.compile(
-    r"Mozilla/\d\.\d+ \(|Opera/\d|Mozilla/[1-4]\.\d|UCWEB/\d|MQQBrowser/\d|.*\b(?:MIDP-|UP\.Browser|Obigo|NetFront)"
-)
-_ENGINE: Final = re.compile(
-    r"AppleWebKit|Gecko/|MSIE |Trident/|Opera|Presto/|KHTML|Mozilla/[1-4]\.|UCBrowser|MIDP-|UP\.Browser|Obigo|NetFront"
-)
-_POSES: Final = re.compile(r"compatible;(?!.*(?:MSIE \d|Trident|Konqueror|IEMobile))")
+_TELEVISIONS: Final = ("SMART-TV", "SmartTV", "Web0S", "AppleTV", "BRAVIA", "GoogleTV", "HbbTV", "Roku", "CrKey")
+_TELEVISION: Final = re.compile(r"\bTV\b|Tizen.*TV|webOS\.TV|\bAFT[A-Z]")
+_CONSOLES: Final = ("PlayStation", "Nintendo", "Xbox", "SteamDeck", "Steam Deck")
+_TABLETS: Final = ("iPad", "PlayBook", "Silk/", "Kindle")
+_TABLET: Final = re.compile(r"Tablet(?! PC)|\bKF[A-Z]{2,}|Nexus (?:7|9|10)\b|\bSM-[TX]\d")
+_PHONES: Final = (
+    "Mobile", "iPhone", "iPod", "Android", "Phone", "BlackBerry", "Opera Mini", "Opera Mobi", "Symbian", "J2ME", "MIDP",
+)  # fmt: skip
+_DESKTOP_SYSTEMS: Final = frozenset(("Windows", "macOS", "ChromeOS", "Linux"))
 
-# Today's desktop browsers all follow one grammar; a guest in it is a robot that borrowed the rest. Older versions,
-# whose browsers decorated it freely, and applications built on Electron are left alone.
-_MODERN_DESKTOP: Final = re.compile(
-    r"Mozilla/5\.0 \([^()]*(?:Windows NT|Macintosh|X11)(?!.*(?:Trident|Electron|QtWebEngine)/).*"
-    r"(?:Chrome/(?:49|[5-9]\d|\d{3})\.|Firefox/(?:[6-9]\d|\d{3})\.)"
-)
-_PLATFORM: Final = re.compile(
-    r"Windows(?: NT [\d.]+)?|Win64|Win32|x64|WOW64|ARM64|ARM|x86(?:_64)?|N|U|I|K|Macintosh|PPC|X11|Wayland|"
-    r"(?:Intel|PPC) Mac OS X(?: Mach-O)?(?: [\d_.]+)?|(?:Linux|\w+BSD|DragonFly|SunOS|GNU/Linux)(?: [\w.-]+)*|"
-    r"CrOS \w+ [\d.]+|(?:Arch|Arch Linux|Ubuntu|Kubuntu|Fedora|Debian|Gentoo|Linux Mint|openSUSE|elementary OS)|"
-    r"rv:[\w.+]+|[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?|Xbox|Xbox One|Touch|Tablet PC [\d.]+|KHTML, like Gecko|Edition .*|"
-)
-_PRODUCT: Final = re.compile(
-    r"(?:AppleWebKit|Chrome|Chromium|Safari|Version|Mobile|Gecko|Goanna|Firefox|Edge?|EdgA|OPR|OPX|Vivaldi|YaBrowser|"
-    r"Yowser|Yptp|SA|BroPP|Whale|QQBrowser|QQBrowserLite|Core|[Bb]rave|UBrowser|UCBrowser|Iron|Maxthon|"
-    r"Sleipnir|SeaMonkey|PaleMoon|Basilisk|Waterfox|LibreWolf|IceCat|Iceweasel|IceDragon|K-Meleon|Ubuntu|Fedora|"
-    r"Debian|Avast|AVG|CCleaner|Norton|AviraScout|Avira|Comodo_Dragon|Dragon|coc_coc_browser|360SE|360EE|LBBROWSER|"
-    r"SE|MetaSr|TheWorld|BIDUBrowser|Puffin|Epiphany|Konqueror|Falkon|Midori|Otter|DuckDuckGo|Ddg|Viewer|Quark|"
-    r"Amigo|MRCHROME|Sputnik\w*|Atom|Silk|SamsungBrowser|OculusBrowser|AtContent|Herring|ADG|AOLBUILD|Config|Epic|"
-    r"Ecosia|Orion|Zen|Floorp|Mypal|HiBrowser|HuaweiBrowser|ArkWeb|MiuiBrowser|SLBrowser|Sidekick|Arc|CriOS|"
-    r"MicroMessenger|WindowsWechat|NetType|WeChat|Language|SznProhlizec|Cent|Slimjet|GLS|Agency|UR|LikeWise|"
-    r"Thunderbird|Lightning|Cyberfox|XWEB|Flow|MiniBrowser|TeslaBrowser|Tesla|Wavebox|Superbird|Colibri|Min)"
-    r"(?:/\S*)?|[\d.X]+|like"
-)
+BROWSERS: Final = (*dict.fromkeys(name for name, _ in _BROWSERS if name != OTHER), "Android Browser", "Safari", OTHER)
+SYSTEMS: Final = ("Windows", "iOS", "Android", "ChromeOS", "macOS", "Linux", OTHER)
+DEVICES: Final = ("television", "console", "tablet", "phone", "desktop", "other")
 
 
 @lru_cache(maxsize=65536)
 def identify(user_agent: str) -> Agent:
     """Reduce one user agent to its Agent; only the first 512 characters are looked at."""
     agent = user_agent[:MAX_AGENT].strip()
-    device = _first(_DEVICES, agent, "other")
-    return Agent(_browser(agent), _first(_SYSTEMS, agent, OTHER), device, _bot(agent))
+    system = _system(agent)
+    return Agent(_browser(agent), system, _device(agent, system), robots.reason(agent))
 
 
 def _browser(agent: str) -> str:
-    named = (name for name, products in _NAMED if _says(agent, products))
-    return next(named, "") or _first(_UNNAMED, agent, OTHER)
+    for sign, name in _BROWSER_SIGNS:
+        if sign in agent:
+            return name
+    return _unnamed(agent)
 
 
-def _first(rules: Rules, agent: str, otherwise: str) -> str:
-    return next((name for name, pattern in rules if pattern.search(agent)), otherwise)
+def _unnamed(agent: str) -> str:
+    """Those that only their platform names: Safari, the old browser of Android, an application's own window."""
+    apple, webkit = any(map(agent.__contains__, _APPLE)), "AppleWebKit/" in agent
+    if webkit and "Safari/" in agent:
+        if "Android" in agent:
+            return "Android Browser" if "Version/" in agent else OTHER
+        return "Safari" if apple or ("Version/" in agent and "Mobile" not in agent) else OTHER
+    if webkit and apple:
+        return "App"
+    return "Firefox" if _GECKO.search(agent) else OTHER
 
 
-def _bot(agent: str) -> str:
-    if agent in ("", "-"):
-        return "empty"
-    small = agent.lower()
-    if _says(small, _HEADLESS):
-        return "headless"
-    if _LIBRARY_START.match(small) or _says(small, _LIBRARY):
-        return "library"
-    if _crawls(_HARMLESS.sub(" ", agent).lower()) or _POSES.search(agent):
-        return "crawler"
-    return "" if _BROWSER_LIKE.match(agent) and _ENGINE.search(agent) and not _guests(agent) else "odd"
+def _system(agent: str) -> str:
+    for sign, name in _SYSTEM_SIGNS:
+        if sign in agent:
+            return name
+    return OTHER
 
 
-def _says(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+def _device(agent: str, system: str) -> str:
+    if any(map(agent.__contains__, _TELEVISIONS)) or (_maybe_television(agent) and _TELEVISION.search(agent)):
+        return "television"
+    if any(map(agent.__contains__, _CONSOLES)):
+        return "console"
+    if "OculusBrowser/" in agent:
+        return "other"
+    if _is_tablet(agent, system):
+        return "tablet"
+    if any(map(agent.__contains__, _PHONES)):
+        return "phone"
+    return "desktop" if system in _DESKTOP_SYSTEMS or "(PC;" in agent else "other"
 
 
-def _crawls(text: str) -> bool:
-    return _says(text, _CRAWLER) or any(sign in text and pattern.search(text) for sign, pattern in _CRAWLER_SIGNS)
+def _maybe_television(agent: str) -> bool:
+    return "TV" in agent or "AFT" in agent
 
 
-def _guests(agent: str) -> bool:
-    """Whether a desktop browser's text names a product or platform that no browser has."""
-    if not _MODERN_DESKTOP.match(agent):
-        return False
-    comments = re.findall(r"\(([^()]*)\)", agent)
-    products = re.sub(r"\([^()]*\)", " ", agent).split()[1:]
-    parts = [part.strip() for comment in comments for part in comment.split(";")]
-    return not all(map(_PRODUCT.fullmatch, products)) or not all(map(_PLATFORM.fullmatch, parts))
+def _is_tablet(agent: str, system: str) -> bool:
+    if any(map(agent.__contains__, _TABLETS)):
+        return True
+    if system == "Android":
+        return ("Mobile" not in agent and "Opera M" not in agent) or bool(_TABLET.search(agent))
+    return "Tablet" in agent and bool(_TABLET.search(agent))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,70 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonymiser.agents import BROWSERS, DEVICES, SYSTEMS, Agent, identify
+from anonymiser.robots import REASONS
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
-MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
 WIN = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
+TABLE = Path(__file__).with_name("browsers.tsv")
 PEOPLE = {
-    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36": ("Chrome", "Windows", "desktop"),
-    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0": ("Edge", "Windows", "desktop"),
-    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 OPR/125.0.0.0 (Edition std-1)": ("Opera", "Windows", "desktop"),
-    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 Vivaldi/7.6.3": ("Vivaldi", "Windows", "desktop"),
-    f"{WIN} {WEBKIT} Chrome/120.0.0.0 YaBrowser/24.1.0 Yowser/2.5 Safari/537.36": ("Yandex", "Windows", "desktop"),
-    f"{WIN} {WEBKIT} editor/1.11 Chrome/142.0.0.0 Electron/39.5.1 Safari/537.36": ("Chrome", "Windows", "desktop"),
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0": (
-        "Firefox",
-        "Windows",
-        "desktop",
-    ),
-    "Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; rv:11.0) like Gecko": ("Internet Explorer", "Windows", "desktop"),
-    "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; SV1)": ("Internet Explorer", "Windows", "desktop"),
-    f"{MAC} AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15": ("Safari", "macOS", "desktop"),
-    f"{MAC} {WEBKIT} Chrome/141.0.0.0 Safari/537.36": ("Chrome", "macOS", "desktop"),
-    "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0": ("Firefox", "Linux", "desktop"),
-    f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {WEBKIT} Chrome/141.0.0.0 Safari/537.36": (
-        "Chrome",
-        "ChromeOS",
-        "desktop",
-    ),
-    f"{IPHONE} Version/18.6 Mobile/15E148 Safari/604.1": ("Safari", "iOS", "phone"),
-    f"{IPHONE} CriOS/141.0.7390.41 Mobile/15E148 Safari/604.1": ("Chrome", "iOS", "phone"),
-    f"{IPHONE} FxiOS/143.0 Mobile/15E148 Safari/605.1.15": ("Firefox", "iOS", "phone"),
-    f"{IPHONE} EdgiOS/141.0 Version/18.0 Mobile/15E148 Safari/604.1": ("Edge", "iOS", "phone"),
-    f"{IPHONE} GSA/388.0 Mobile/15E148 Safari/604.1": ("App", "iOS", "phone"),
-    f"{IPHONE} Mobile/15E148 [FBAN/FBIOS;FBAV/530.0]": ("App", "iOS", "phone"),
-    f"{IPHONE} Version/18.4 Mobile/15E148 Safari/605.1.15 (Ecosia ios@11.0.2)": ("Safari", "iOS", "phone"),
-    IPHONE.replace("iPhone; CPU iPhone OS", "iPad; CPU OS") + " Version/18.6 Mobile/15E148 Safari/604.1": (
-        "Safari",
-        "iOS",
-        "tablet",
-    ),
-    f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/141.0.0.0 Mobile Safari/537.36": (
-        "Chrome",
-        "Android",
-        "phone",
-    ),
-    f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/141.0.0.0 Safari/537.36": ("Chrome", "Android", "tablet"),
-    f"Mozilla/5.0 (Linux; Android 8.0; CUBOT MAX) {WEBKIT} Chrome/141.0.0.0 Mobile Safari/537.36": (
-        "Chrome",
-        "Android",
-        "phone",
-    ),
-    f"Mozilla/5.0 (Linux; Android 14; SM-S918B) {WEBKIT} SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36": (
-        "Samsung Internet",
-        "Android",
-        "phone",
-    ),
-    f"Mozilla/5.0 (Linux; Android 9; KFMAWI) {WEBKIT} Silk/120.4 like Chrome/120.0.6 Safari/537.36": (
-        "Amazon Silk",
-        "Android",
-        "tablet",
-    ),
-    "Mozilla/5.0 (Android 14; Mobile; rv:143.0) Gecko/143.0 Firefox/143.0": ("Firefox", "Android", "phone"),
-    f"Mozilla/5.0 (Web0S; Linux/SmartTV) {WEBKIT} Chrome/108.0.0.0 Safari/537.36": ("Chrome", "Linux", "television"),
-    "Opera/9.80 (Windows NT 6.1; U; en) Presto/2.12.388 Version/12.18": ("Opera", "Windows", "desktop"),
+    text: Agent(browser, system, device, "")
+    for browser, system, device, text in (line.split("\t") for line in TABLE.read_text("utf-8").splitlines())
 }
 
 ROBOTS = {
@@ -92,6 +39,15 @@ ROBOTS = {
     f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/141.0.0.0 Safari/537.36": "headless",
     "Mozilla/5.0 (compatible; ExampleBot/2.0; +https://bot.example/)": "crawler",
     f"{IPHONE} Version/18.6 Mobile/15E148 Safari/604.1 (compatible; ExampleBot/1.0)": "crawler",
+    f"Mozilla/5.0 (Linux; Android 14; Pixel 8; compatible; ExampleBot/1.0) {WEBKIT} Chrome/141.0.0.0": "crawler",
+    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 DareBoost": "crawler",
+    f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT[:-1]}; Google Page Speed Insights) Chrome/27.0 Safari/537.36": "crawler",
+    f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/141.0.0.0 Mobile Safari/537.36 MyCrawler": "crawler",
+    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 jane at post dot example": "crawler",
+    "ExampleApp/120 CFNetwork/1498 Darwin/23.6.0": "library",
+    f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 java/21": "library",
+    "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.1; Trident/7.0; ms-office; MSOffice 14)": "library",
+    "User-Agent: Mozilla/5.0 (Windows NT 6.1; rv:40.0) Gecko/20100101 Firefox/40.0": "crawler",
     f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 (crawl@post.example)": "crawler",
     "Mozilla/5.0 (compatible; Nosy; no name)": "crawler",
     f"{WIN} {WEBKIT} Chrome/141.0.0.0 Safari/537.36 Nosy/1.0": "odd",
@@ -102,9 +58,10 @@ ROBOTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), PEOPLE.items())
-def test_browsers_are_named(text: str, expected: tuple[str, str, str]) -> None:
-    assert identify(text) == Agent(*expected, "")
+def test_browsers_are_named() -> None:
+    assert len(PEOPLE) >= 170
+    found = {text: identify(text) for text in PEOPLE}
+    assert {text: agent for text, agent in found.items() if agent != PEOPLE[text]} == {}
 
 
 @pytest.mark.parametrize(("text", "reason"), ROBOTS.items())
@@ -119,13 +76,15 @@ def test_only_closed_lists_come_out(text: str) -> None:
     assert agent.browser in BROWSERS
     assert agent.system in SYSTEMS
     assert agent.device in DEVICES
-    assert agent.bot in ("", "crawler", "library", "headless", "empty", "odd")
+    assert agent.bot in ("", *REASONS)
 
 
 def test_every_value_of_the_closed_lists_is_reachable_or_the_rest() -> None:
     seen = {identify(text) for text in PEOPLE}
-    assert {agent.device for agent in seen} >= {*DEVICES} - {"other"}
-    assert {agent.system for agent in seen} >= {*SYSTEMS} - {"Other"}
+    assert {agent.device for agent in seen} == {*DEVICES}
+    assert {agent.system for agent in seen} == {*SYSTEMS}
+    assert {agent.browser for agent in seen} == {*BROWSERS}
+    assert {*ROBOTS.values()} == {*REASONS}
 
 
 def everyday() -> list[str]:
@@ -164,15 +123,40 @@ def test_everyday_browsers_are_people() -> None:
     assert wrong == []
 
 
-def recall(entries: list[dict[str, Any]]) -> float:
-    robots = {agent for entry in entries for agent in entry.get("instances", ())}
-    return sum(identify(agent).bot != "" for agent in robots) / len(robots)
+def crawlers(shared_data: Path) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads((shared_data / "lists" / "crawler-user-agents.json").read_text("utf-8"))
+    return entries
 
 
-def test_published_robots_are_recognised(shared_data: Path) -> None:
-    """A list nobody here wrote: 99 in 100, and as many of the half (odd hash) that no rule was made by looking at."""
-    entries = json.loads((shared_data / "lists" / "crawler-user-agents.json").read_text("utf-8"))
-    unseen = [entry for entry in entries if hashlib.sha256(entry["pattern"].encode()).digest()[0] & 1]
-    print(f"recognised {recall(entries):.2%} of all, {recall(unseen):.2%} of the unseen half")
-    assert recall(entries) >= 0.99
-    assert recall(unseen) >= 0.99
+def held_out(pattern: str) -> bool:
+    """The half of the list (first hash bit of the pattern) that no rule was made by looking at."""
+    return bool(hashlib.sha256(pattern.encode()).digest()[0] & 1)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_published_robots_are_recognised(shared_data: Path, half: bool) -> None:
+    """99 in 100 of a list nobody here wrote; an instance is one distinct agent, and none is left out."""
+    found = {a for e in crawlers(shared_data) if held_out(e["pattern"]) is half for a in e.get("instances", ())}
+    missed = [agent for agent in found if not identify(agent).bot]
+    print(f"missed {len(missed)} of {len(found)}")
+    assert len(found) > 1000
+    assert len(missed) <= len(found) * 0.01
+
+
+READ_AND_FOUND_TO_BE_ROBOTS = ("Spinn3r", "Google favicon", " slurp", "docs.google.com/viewer", "DTS Agent")
+
+
+def test_the_agents_of_a_real_log(shared_data: Path) -> None:
+    """Robots are those the list's patterns name; people are the rest that name a browser and its version."""
+    lines = (shared_data / "weblogs" / "apache-10k" / "access.log").read_text("utf-8").splitlines()
+    logged = {line.split('"')[5] for line in lines if line.count('"') == 6}
+    patterns = [re.compile(entry["pattern"]) for entry in crawlers(shared_data)]
+    robots = {agent for agent in logged if any(pattern.search(agent) for pattern in patterns)}
+    browser = re.compile(r"(?:Mozilla/\d|Opera/\d).*(?:Chrome|Firefox|Version|MSIE|Opera|Trident)[/ ]\d")
+    people = {a for a in logged - robots if browser.match(a) and not any(r in a for r in READ_AND_FOUND_TO_BE_ROBOTS)}
+    assert len(robots) > 70
+    assert [agent for agent in robots if not identify(agent).bot] == []
+    wrong = [agent for agent in people if identify(agent).bot]
+    print(f"turned away {len(wrong)} of {len(people)} people")
+    assert len(people) > 380
+    assert len(wrong) <= len(people) * 0.015

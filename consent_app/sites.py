@@ -16,55 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from anonymiser.settings import Grain, Protection
 from consent_app.errors import NotFoundError
+from consent_app.purposes import KEY, TAG, Purpose, Regime, Service, read_purposes
 from consent_app.strict_toml import Table
 
-Mode = Literal["necessary", "objectable", "consent"]
-Regime = Literal["uk", "eu"]
 Embed = Literal["same-host", "script"]
-StorageKind = Literal["cookie", "localStorage", "sessionStorage", "indexedDB"]
-Words = str | Mapping[str, str]
-
-NECESSARY: Final = "necessary"
-STATISTICS: Final = "statistics"
-
-
-def words(text: Words, lang: str) -> str:
-    """`text` in `lang` (a tag such as cy or en-GB), else in its primary language, English, or the first given."""
-    if isinstance(text, str):
-        return text
-    for tag in (lang, lang.partition("-")[0], "en"):
-        if tag in text:
-            return text[tag]
-    return next(iter(text.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredCookie:
-    """A cookie or storage entry a purpose sets. `days` is its lifetime; None for the browser session (a cookie) or
-    until it is cleared (other storage). A name may end in `*`.
-    """
-
-    name: str
-    description: Words
-    kind: StorageKind = "cookie"
-    days: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Purpose:
-    """What storage is for. `mode`: PECR Schedule A1 paragraphs 4 (necessary), 5 (objectable) and 2 (consent)."""
-
-    key: str
-    title: Words
-    description: Words
-    mode: Mode
-    cookies: tuple[DeclaredCookie, ...] = ()
-    third_parties: tuple[str, ...] = ()
-
-    @property
-    def by_default(self) -> bool:
-        """What holds while the visitor has chosen nothing (without Global Privacy Control)."""
-        return self.mode != "consent"
+Look = Literal["bar", "corner", "footer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +51,8 @@ class Site:
     embed: Embed
     notice: Notice
     purposes: tuple[Purpose, ...]
+    look: Look = "bar"
+    do_not_track: bool = False
     domains: tuple[str, ...] = ()
     goals: tuple[str, ...] = ()
     funnels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -126,6 +84,18 @@ class Site:
     def optional(self) -> tuple[Purpose, ...]:
         """The purposes a visitor decides on."""
         return tuple(purpose for purpose in self.purposes if purpose.mode != "necessary")
+
+    @cached_property
+    def asked(self) -> Mapping[str, Purpose]:
+        """The keys of a decision, each with its purpose: every optional purpose and each service of one."""
+        keys = ((purpose, (purpose.key, *(service.key for service in purpose.services))) for purpose in self.optional)
+        return {key: purpose for purpose, names in keys for key in names}
+
+    @cached_property
+    def holders(self) -> tuple[Purpose | Service, ...]:
+        """All that declares what it stores: every purpose and its services."""
+        services = tuple(service for purpose in self.purposes for service in purpose.services)
+        return (*self.purposes, *services)
 
     def purpose(self, key: str) -> Purpose | None:
         """The purpose of that key, if the site has it."""
@@ -182,11 +152,8 @@ def _hostname(host: str) -> str:
 
 _HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _ORIGIN = rf"https?://({_HOST}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?"
-_TAG = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
-_KEY = r"[a-z][a-z0-9-]{0,23}"
 _PATH = r"/\S{0,255}"
 TAKEN: Final = ("login", "logout")
-MOST_PURPOSES: Final = 8
 MOST_STEPS: Final = 6
 
 
@@ -209,7 +176,7 @@ def read(file: Path) -> Iterator[Site]:
 
 
 def _site(key: str, table: Table) -> Site:
-    if not re.fullmatch(_KEY, key):
+    if not re.fullmatch(KEY, key):
         table.refuse("", "a site's key has at most 24 lower-case letters, digits and hyphens")
     if key in TAKEN:
         table.refuse("", f"{key!r} is an address of the dashboard already; choose another key")
@@ -220,11 +187,13 @@ def _site(key: str, table: Table) -> Site:
         controller=table.line("controller"),
         origins=table.texts("origins", _ORIGIN, "origins such as https://www.example.com"),
         timezone=_timezone(table),
-        language=table.match("language", _TAG, "a language tag such as en or cy"),
+        language=table.match("language", TAG, "a language tag such as en or cy"),
         regime=regime,
         embed=table.one_of("embed", ("same-host", "script")),
         notice=_notice(table.table("notice")),
-        purposes=_purposes(table.table("purpose"), regime),
+        purposes=read_purposes(table.table("purpose"), regime),
+        look=table.one_of("look", ("bar", "corner", "footer"), "bar"),
+        do_not_track=table.take("do_not_track", bool, "true or false", False),
         domains=table.texts("domains", _HOST, "host names such as shop.example", ()),
         goals=table.texts("goals", r"[\w][\w .:/-]{0,63}", "short names such as enquiry", ()),
         funnels=_funnels(table.table("funnels", {})),
@@ -281,76 +250,10 @@ def _beside(table: Table, key: str) -> Path | None:
         table.refuse(key, f"{file} cannot be read ({error.strerror}); name a file beside sites.toml")
 
 
-def _purposes(table: Table, regime: Regime) -> tuple[Purpose, ...]:
-    purposes = tuple(_purpose(key, below, regime) for key, below in table.children())
-    if NECESSARY not in (purpose.key for purpose in purposes):
-        table.refuse("", f"purpose {NECESSARY!r} is missing; it declares what remembers the choice itself")
-    if len(purposes) > MOST_PURPOSES:
-        table.refuse("", f"has {len(purposes)} purposes; at most {MOST_PURPOSES} can be asked for")
-    return purposes
-
-
-def _purpose(key: str, table: Table, regime: Regime) -> Purpose:
-    if not re.fullmatch(_KEY, key):
-        table.refuse("", "a purpose's key has at most 24 lower-case letters, digits and hyphens")
-    purpose = Purpose(
-        key=key,
-        title=_words(table, "title"),
-        description=_words(table, "description"),
-        mode=table.one_of("mode", ("necessary", "objectable", "consent")),
-        cookies=tuple(_cookie(below) for below in table.tables("cookies")),
-        third_parties=table.texts("third_parties", r"[^\x00-\x1f]{1,100}", "names", ()),
-    )
-    table.done()
-    _check_mode(purpose, table, regime)
-    return purpose
-
-
-def _check_mode(purpose: Purpose, table: Table, regime: Regime) -> None:
-    """The UK statistics exemption (PECR Schedule A1 paragraph 5) is narrow; so is strict necessity (paragraph 4)."""
-    if purpose.key == NECESSARY and purpose.mode != "necessary":
-        table.refuse("mode", f"is {purpose.mode!r}; the purpose {NECESSARY!r} has the mode 'necessary'")
-    if purpose.key == STATISTICS and purpose.mode == "necessary":
-        table.refuse("mode", "statistics are never strictly necessary; use 'consent' or, in the UK, 'objectable'")
-    if purpose.mode != "objectable":
-        return
-    if regime == "eu":
-        table.refuse("mode", "'objectable' is a UK exemption and this site's regime is 'eu'; use 'consent'")
-    if purpose.key != STATISTICS:
-        table.refuse("mode", f"'objectable' is for the purpose {STATISTICS!r} only; use 'consent'")
-    if purpose.third_parties:
-        table.refuse("third_parties", "an 'objectable' purpose shares with nobody; remove them or use mode 'consent'")
-
-
-def _cookie(table: Table) -> DeclaredCookie:
-    cookie = DeclaredCookie(
-        name=table.match("name", r"[!-~]{1,64}", "a cookie's name, which may end in *"),
-        description=_words(table, "description"),
-        kind=table.one_of("kind", ("cookie", "localStorage", "sessionStorage", "indexedDB"), "cookie"),
-        days=table.number("days", 0, 4000, None),
-    )
-    table.done()
-    return cookie
-
-
-def _words(table: Table, key: str) -> Words:
-    """Text in one language, or a table of language tag -> text."""
-    value = table.take(key, (str, dict), 'text, or a table such as { en = "Statistics", cy = "Ystadegau" }')
-    if isinstance(value, str):
-        return table.line(key, longest=600)
-    below = table.table(key)
-    if not value:
-        table.refuse(key, "names no language")
-    for tag in value:
-        if not re.fullmatch(_TAG, tag):
-            table.refuse(key, f"{tag!r} is not a language tag such as en or cy")
-    return {tag: below.line(tag, longest=600) for tag in value}
-
-
 def _funnels(table: Table) -> dict[str, tuple[str, ...]]:
     funnels = {}
     for key in table.content:
-        if not re.fullmatch(_KEY, key):
+        if not re.fullmatch(KEY, key):
             table.refuse(key, "a funnel's key has at most 24 lower-case letters, digits and hyphens")
         funnels[key] = table.texts(key, _PATH, "paths such as /basket")
         if not 2 <= len(funnels[key]) <= MOST_STEPS:

@@ -161,9 +161,11 @@ def test_the_banner_is_shown_in_each_language(client: FlaskClient) -> None:
         asked = client.get(f"/v1/sites/kent/banner?lang={lang}").text
         preferred = client.get("/v1/sites/kent/banner", headers={"Accept-Language": f"{lang},tlh;q=0.1"}).text
         assert asked == preferred
-        assert re.match(rf'<div id="[\w-]+" lang="{lang}" dir="{said["direction"]}">', asked)
-        for name in ("accept", "reject", "choose", "save"):
-            assert f">{escape(said[name])}</button>" in asked, (lang, name)
+        whole = client.get(f"/v1/sites/kent/preferences?lang={lang}").text
+        for shown, names in ((asked, ("accept", "reject", "choose")), (whole, ("accept", "reject", "save"))):
+            assert re.match(rf'<div id="[\w-]+" lang="{lang}" dir="{said["direction"]}">', shown)
+            for name in names:
+                assert f">{escape(said[name])}</button>" in shown, (lang, name)
 
 
 def test_the_page_of_cookies_is_shown_in_each_language(client: FlaskClient) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_app.errors import NotFoundError, SitesError
-from consent_app.sites import Sites, words
+from consent_app.purposes import words
+from consent_app.sites import Sites
 from consent_app.strict_toml import line_of
 
 STARTER = Path(__file__).parents[2] / "consent_app" / "starter"

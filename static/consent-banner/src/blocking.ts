@@ -8,8 +8,8 @@ export async function release(
   trust: (script: HTMLScriptElement) => unknown,
 ): Promise<void> {
   for (const script of document.querySelectorAll<HTMLScriptElement>("script[type='text/plain'][data-category]")) {
-    const { category, type, src } = script.dataset;
-    if (on[category!])
+    const { category, service, type, src } = script.dataset;
+    if (on[service!] ?? on[category!])
       try {
         if (src) await trust(script);
         // The very same element is put back: source, nonce and trusted text stay what the page's author wrote, so that

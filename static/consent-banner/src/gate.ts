@@ -9,7 +9,6 @@ type Call = [name: string, ...given: unknown[]];
 type Api = Record<string, (...given: any[]) => unknown>;
 
 const { origin } = new URL(import.meta.url);
-const local = (name: string): string => "./" + name;
 const page = window as unknown as { ConsentBanner?: Api | Call[] };
 
 /** Begin. The script tag of a server-rendered page does it by its data-consent, the loader by calling this. */
@@ -19,14 +18,12 @@ export function start(config: Config): void {
   const signal = !!(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
 
   const choice = (): Choice | undefined => parse(stored(config), config);
-  const effective = (): Decisions =>
-    choice()?.decisions ??
-    Object.fromEntries(Object.entries(config.purposes).map(([key, mode]) => [key, mode === "objectable" && !signal]));
+  const effective = (): Decisions => choice()?.decisions ?? (signal ? {} : config.purposes);
   const [view, goal] = views(config, origin, () => effective().statistics && (choice() ?? config).permit.replace(/^!.*/, ""));
   const fire = (name: string, detail?: unknown) => document.dispatchEvent(new CustomEvent("consent:" + name, { detail }));
   const fail = (error: unknown): unknown => fire("error", error);
   const ui = (use: (ui: Ui) => unknown, otherwise = fail): Promise<unknown> =>
-    import(local(config.ui)).then((part) => use(part.start(config, choice, effective, apply, fire))).catch(otherwise);
+    import(config.ui).then((part) => use(part.start(config, choice, effective, apply, fire))).catch(otherwise);
   const apply = (): void => {
     const on = effective();
     release(on, fail, (script) => ui((loaded) => loaded.trust(script)));
@@ -37,12 +34,14 @@ export function start(config: Config): void {
     if (!on.statistics && (stored(config) || signal)) forget();
   };
 
+  // A service is asked for by itself where it was declared, else by its category.
+  const accepted = (name: string, category?: string): boolean => !!(effective()[name] ?? effective()[category!]);
   const api: Api = {
     run: apply,
     track: goal,
     validConsent: () => !!choice(),
-    acceptedCategory: (name: string) => !!effective()[name],
-    acceptedService: (_: string, name: string) => !!effective()[name],
+    acceptedCategory: accepted,
+    acceptedService: accepted,
     push: ([name, ...given]: Call) => (page.ConsentBanner as Api)[name]!(...given),
   };
   // Everything else of the API comes with the banner's part. (A thing with a `then` could not be awaited.)
@@ -54,7 +53,8 @@ export function start(config: Config): void {
     const opener = (event.target as Element).closest<HTMLAnchorElement>("[data-consent-open]");
     if (!opener) return;
     event.preventDefault();
-    ui((loaded) => loaded.showPreferences(), () => opener.href && location.assign(opener.href));
+    // data-consent-open="withdraw" takes everything back at once.
+    ui((loaded) => loaded[(opener.dataset.consentOpen || "showPreferences") as "withdraw"](), () => opener.href && location.assign(opener.href));
   });
   // pushState, replaceState, back and forward, without touching the page's own history functions.
   (window as { navigation?: EventTarget }).navigation?.addEventListener("currententrychange", view);

@@ -1,7 +1,12 @@
-// What few pages need: frames, clearing after a withdrawal, the rest of the JavaScript API. Loaded when first asked for.
+// What is seldom needed: preferences, frames, clearing after a withdrawal, the rest of the JavaScript API. Loaded when
+// first asked for.
 import type { Decisions, Held, Tools } from "./types.ts";
 
+/** The file of the look that only this part needs, whose name the build puts here. */
+declare const MORE_CSS: string;
+
 type StorageKind = "cookie" | "localStorage" | "sessionStorage" | "indexedDB";
+type Names = string | readonly string[];
 interface Policy {
   createScriptURL(url: string): string;
 }
@@ -11,15 +16,66 @@ interface Policies {
 
 const plain: Policy = { createScriptURL: (url) => url };
 let policy: Policy | undefined;
+let styled: Promise<void> | undefined;
+let preferences: Promise<HTMLDialogElement> | undefined;
+
+const style = (tools: Tools): Promise<void> => (styled ??= tools.style(MORE_CSS));
+
+/** Show the preferences with the boxes as things are. */
+export async function showPreferences(tools: Tools): Promise<void> {
+  preferences ??= open(tools);
+  preferences.catch(() => (preferences = undefined));
+  const dialog = await preferences;
+  const on = tools.gate[2]();
+  for (const box of boxes(dialog)) box.checked = !!on[box.name];
+  dialog.showModal();
+  // Where a rule of the visitor hides it, the page must not wait for it: then whoever asked goes another way.
+  if (!dialog.offsetHeight) throw dialog.close();
+  linkReceipt(tools, dialog.querySelector("[data-receipt]")!);
+}
+
+async function open(tools: Tools): Promise<HTMLDialogElement> {
+  const [root] = await Promise.all([tools.open("preferences"), style(tools)]);
+  let dialog = root.querySelector("dialog");
+  if (!dialog) root.append((dialog = (await tools.fetch("preferences")).querySelector("dialog")!));
+  dialog.addEventListener("change", ({ target }) => agree(dialog, target as HTMLInputElement));
+  dialog.addEventListener("submit", (event) => {
+    const { value } = event.submitter as HTMLButtonElement;
+    if (value === "close") return;
+    event.preventDefault();
+    const chosen = new Set(boxes(dialog).flatMap((box) => (box.checked ? box.name : [])));
+    tools.decide(tools.every((name) => value === "accept" || (value === "save" && chosen.has(name))), "preferences");
+  });
+  return dialog;
+}
+
+const boxes = (dialog: HTMLDialogElement): HTMLInputElement[] => [...dialog.querySelectorAll("input")];
+
+/** A purpose is on while a service of it is; its own switch turns all of them. */
+function agree(dialog: HTMLDialogElement, box: HTMLInputElement): void {
+  const { of } = box.dataset;
+  const services = boxes(dialog).filter((other) => other.dataset.of === (of ?? box.name));
+  if (!of) for (const service of services) service.checked = box.checked;
+  else boxes(dialog).find((other) => other.name === of)!.checked = services.some((service) => service.checked);
+}
+
+/** What was given has a receipt. Nothing is asked of the server before there is a choice. */
+async function linkReceipt(tools: Tools, link: HTMLAnchorElement): Promise<void> {
+  const { receipt } = (tools.gate[1]()?.permit ? await getReceipt(tools).catch(() => ({})) : {}) as Held;
+  link.hidden = !receipt;
+  if (receipt) link.href = new URL(`/v1/receipts/${receipt}`, import.meta.url).href;
+}
 
 /** Load each frame whose category is on; put a button where one is off. `stop` also takes away what was shown. */
-export async function frames({ gate, style }: Tools, stop = false): Promise<void> {
-  const [config, , effective, , fire] = gate;
-  await style();
+export async function frames(tools: Tools, stop = false): Promise<void> {
+  const [config, , effective, , fire] = tools.gate;
+  const all = document.querySelectorAll<HTMLIFrameElement>("iframe[data-src][data-category]");
+  if (!all[0]) return;
+  await style(tools);
   const on = effective();
-  for (const frame of document.querySelectorAll<HTMLIFrameElement>("iframe[data-src][data-category]")) {
+  for (const frame of all) {
     const shown = frame.hasAttribute("src");
-    if (!on[frame.dataset.category!]) {
+    if (!(on[frame.dataset.service!] ?? on[frame.dataset.category!])) {
       if (stop || !shown) block(frame, config.placeholder, () => fire("embed", frame));
     } else if (!shown) load(frame);
   }
@@ -64,66 +120,102 @@ export function trust(_: Tools, script: HTMLScriptElement): void {
   script.src = policy.createScriptURL(script.dataset.src!);
 }
 
-/** Take away what those purposes left here. Resolves to what to tell: "reload" if a script of theirs still runs. */
-export async function stop(tools: Tools, off: readonly string[]): Promise<string> {
-  for (const purpose of off) {
-    const declared = document.querySelector<HTMLElement>(`#consent-ui [name="${purpose}"]`)!.dataset.clear ?? "";
-    for (const entry of declared.match(/\S+/g) ?? []) clear(...(entry.split(":") as [StorageKind, string]));
+/** Take away what those left here, but nothing that is on as well. Resolves to what to tell of it. */
+export async function stop(tools: Tools, off: readonly string[], note: string): Promise<string> {
+  const [{ clear: declared }] = tools.gate;
+  const entries = (names: readonly string[]): string[] => names.flatMap((name) => declared[name]?.split(" ") ?? []);
+  const kept = entries(Object.keys(declared).filter((name) => !off.includes(name) && tools.gate[2]()[name] !== false));
+  for (const entry of entries(off)) {
+    const [kind, ...name] = entry.split(":");
+    if (!kept.includes(entry)) await clear(kind as StorageKind, name.join(":"));
   }
   await frames(tools, true);
-  const running = off.some((name) => document.querySelector(`script[data-category="${name}"]:not([type="text/plain"])`));
-  return running ? "reload" : "saved";
+  const running = off.some((name) =>
+    document.querySelector(`:is([data-category="${name}"],[data-service="${name}"]):is(script):not([type="text/plain"])`),
+  );
+  return running ? "reload" : note;
 }
 
 /** Remove what has that name, or begins so where it ends in `*`. */
-function clear(kind: StorageKind, pattern: string): void {
+async function clear(kind: StorageKind, pattern: string): Promise<void> {
   try {
     if (kind === "cookie") clearCookies(pattern);
-    else if (kind === "indexedDB") indexedDB.deleteDatabase(pattern);
-    else for (const key of Object.keys(window[kind])) if (fits(pattern, key)) window[kind].removeItem(key);
+    else if (kind !== "indexedDB") {
+      for (const key of Object.keys(window[kind])) if (fits(pattern, key)) window[kind].removeItem(key);
+    } else if (!pattern.endsWith("*")) indexedDB.deleteDatabase(pattern);
+    else for (const { name } of await indexedDB.databases()) if (fits(pattern, name!)) indexedDB.deleteDatabase(name!);
   } catch {
     // Storage is denied, so nothing of it is there.
   }
 }
 
-/** Under every domain and path the cookies may have been set for. */
+/** Under every domain and path the cookies may have been set for, and apart for each site that embeds this one. */
 function clearCookies(pattern: string): void {
   const labels = location.hostname.split(".");
   const parts = location.pathname.split("/").slice(1);
   const domains = ["", ...labels.map((_, at) => `;domain=${labels.slice(at).join(".")}`)];
   const paths = ["/", ...parts.flatMap((_, at) => [`/${parts.slice(0, at + 1).join("/")}`, `/${parts.slice(0, at).join("/")}/`])];
+  const secure = isSecureContext ? ["", ";secure", ";secure;partitioned"] : [""];
   for (const pair of document.cookie.split("; ")) {
     const name = pair.split("=")[0]!;
     if (!fits(pattern, name)) continue;
-    for (const domain of domains) for (const path of paths) document.cookie = `${name}=;max-age=0;path=${path}${domain}`;
+    for (const domain of domains)
+      for (const path of paths) for (const how of secure) document.cookie = `${name}=;max-age=0;path=${path}${domain}${how}`;
   }
 }
 
 const fits = (pattern: string, name: string): boolean =>
   pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 
-const every = (tools: Tools, on: (name: string) => boolean): Decisions =>
-  Object.fromEntries(Object.keys(tools.gate[0].purposes).map((name) => [name, on(name)]));
+const isOf = (names: Names, name: string): boolean => names === "all" || [names].flat().includes(name);
 
-/** Accept those categories and no others; all of them by default. */
-export const acceptCategory = (tools: Tools, names: string | readonly string[] = "all"): Promise<void> =>
-  tools.decide(every(tools, (name) => names === "all" || [names].flat().includes(name)), "api");
+/** Accept those categories, with all of their services, and no others; all of them by default. */
+export const acceptCategory = (tools: Tools, names: Names = "all"): Promise<void> =>
+  tools.decide(tools.every((name) => isOf(names, tools.gate[0].services[name] ?? name)), "api");
 
-export const rejectAll = (tools: Tools): Promise<void> => tools.decide(every(tools, () => false), "api");
+export const rejectAll = (tools: Tools): Promise<void> => tools.decide(tools.every(() => false), "api");
 
 export const withdraw = rejectAll;
 
-/** A service is allowed with its category. */
-export const acceptService = (tools: Tools, _service: string, category: string): Promise<void> =>
-  tools.decide({ ...tools.gate[2](), [category]: true }, "api");
+/** Allow those services of a category and no others of it; the category is on while one is, or has none declared. */
+export function acceptService(tools: Tools, names: Names, category: string): Promise<void> {
+  const [{ services }, , effective] = tools.gate;
+  const own = Object.keys(services).filter((name) => services[name] === category);
+  const on = { ...effective(), [category]: !own[0] || own.some((name) => isOf(names, name)) };
+  for (const name of own) on[name] = isOf(names, name);
+  return tools.decide(tools.every((name) => !!on[name]), "api");
+}
 
-export const object = (tools: Tools, category: string): Promise<void> =>
-  tools.decide({ ...tools.gate[2](), [category]: false }, "api");
+/** Turn a category off, with its services, or one service. */
+export function object(tools: Tools, name: string): Promise<void> {
+  const [{ services }, , effective] = tools.gate;
+  const on = effective();
+  return tools.decide(tools.every((other) => !!on[other] && other !== name && services[other] !== name), "api");
+}
 
-export function getUserPreferences(tools: Tools): { acceptedCategories: string[]; rejectedCategories: string[] } {
-  const on = tools.gate[2]();
-  const names = Object.keys(on);
-  return { acceptedCategories: names.filter((name) => on[name]), rejectedCategories: names.filter((name) => !on[name]) };
+export interface Preferences {
+  acceptType: "all" | "custom" | "necessary";
+  acceptedCategories: string[];
+  rejectedCategories: string[];
+  acceptedServices: Record<string, string[]>;
+  rejectedServices: Record<string, string[]>;
+}
+
+export function getUserPreferences(tools: Tools): Preferences {
+  const [{ purposes, services }, , effective] = tools.gate;
+  const on: Decisions = effective();
+  const names = Object.keys(purposes);
+  const categories = names.filter((name) => !services[name]);
+  const split = (wanted: boolean): [string[], Record<string, string[]>] => [
+    categories.filter((name) => !!on[name] === wanted),
+    Object.fromEntries(
+      categories.map((name) => [name, names.filter((other) => services[other] === name && !!on[other] === wanted)]),
+    ),
+  ];
+  const [acceptedCategories, acceptedServices] = split(true);
+  const [rejectedCategories, rejectedServices] = split(false);
+  const acceptType = names.every((name) => on[name]) ? "all" : names.some((name) => on[name]) ? "custom" : "necessary";
+  return { acceptType, acceptedCategories, rejectedCategories, acceptedServices, rejectedServices };
 }
 
 /** The proof a script-only page holds, else what the server says of the one in our cookie. */
@@ -132,12 +224,13 @@ export async function getReceipt({ gate: [config], held }: Tools): Promise<Held 
   return config.embed === "script" ? held() : (await fetch(`${origin}/v1/consent?site=${config.site}`)).json();
 }
 
-export const eraseCookies = (_: Tools, names: string | readonly string[]): void =>
-  [names].flat().forEach((name) => clear("cookie", name as string));
+export async function eraseCookies(_: Tools, names: Names): Promise<void> {
+  for (const name of [names].flat()) await clear("cookie", name);
+}
 
 /** Forget the choice on this device and ask again. */
 export async function reset({ show }: Tools): Promise<void> {
-  clear("cookie", "consent");
-  clear("localStorage", "consent");
+  await clear("cookie", "consent");
+  await clear("localStorage", "consent");
   await show();
 }

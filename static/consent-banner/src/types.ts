@@ -8,13 +8,18 @@ export interface Config {
   readonly timezone: string;
   readonly lang: string;
   readonly embed: "same-host" | "script";
-  /** The purposes a visitor decides on. */
-  readonly purposes: Readonly<Record<string, "consent" | "objectable">>;
+  /** What a visitor decides on, purposes and their services, each with what holds while nothing is chosen. */
+  readonly purposes: Readonly<Decisions>;
+  /** The purpose of each service. */
+  readonly services: Readonly<Record<string, string>>;
+  /** What each of them stores, as `kind:name` with spaces between; those that are always on too. */
+  readonly clear: Readonly<Record<string, string>>;
   /** What beacons carry while nobody has chosen; "" when nothing runs without a choice. */
   readonly permit: string;
   readonly goals: readonly string[];
   /** The query parameter of the site's own search, or "". */
   readonly search: string;
+  /** The files of the banner's part and of its look, as addresses relative to the gate's file. */
   readonly ui: string;
   readonly css: string;
   /** The button and the note of a blocked frame's placeholder; {host} stands for whose content it is. */
@@ -29,10 +34,11 @@ export interface Choice {
   readonly permit: string;
 }
 
-/** What a script-only page keeps: the text that the cookie holds elsewhere, and the signed proof. */
+/** What a script-only page keeps: the text that the cookie holds elsewhere, the signed proof, and the id of its record. */
 export interface Held {
   readonly value?: string;
   readonly token?: string;
+  readonly receipt?: string;
 }
 
 /** What the gate hands to the banner's part, as the arguments of its `start`. */
@@ -51,8 +57,14 @@ export interface Tools {
   readonly gate: Gate;
   held(): Held;
   decide(decisions: Decisions, method: string): Promise<void>;
-  /** The banner's style sheet, once it is there. */
-  style(): Promise<unknown>;
+  /** A decision about everything that is asked. */
+  every(on: (name: string) => boolean): Decisions;
+  /** Put a style sheet of ours into the page; resolves once it is there. */
+  style(name: string): Promise<void>;
+  /** Ask the server for the banner or the preferences. */
+  fetch(part: string): Promise<HTMLElement>;
+  /** The banner of this page; fetched as that part where there is none yet. */
+  open(part?: string): Promise<HTMLElement>;
   show(): Promise<void>;
 }
 
@@ -63,10 +75,11 @@ export interface Ui {
   show(): Promise<void>;
   hide(): void;
   showPreferences(): Promise<void>;
+  withdraw(): Promise<void>;
   /** Give a waiting script the address in its data-src. */
   trust(script: HTMLScriptElement): Promise<void>;
   /** Load the frames that may be shown, put a button where one may not. */
   frames(): Promise<void>;
-  /** Take away what those purposes left here. Resolves to what to tell: "saved", or "reload" if something still runs. */
-  stop(off: readonly string[]): Promise<string>;
+  /** Take away what those left here. Resolves to what to tell: `note`, or "reload" if something of theirs still runs. */
+  stop(off: readonly string[], note: string): Promise<string>;
 }

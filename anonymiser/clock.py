@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -28,6 +28,20 @@ def days(first: date, last: date) -> Iterator[date]:
     while first <= last:
         yield first
         first += DAY
+
+
+def stretches(found: Iterable[date], apart: int) -> Iterator[tuple[date, date]]:
+    """The first and the last day of each group of days in which neighbours are at most `apart` days from each other."""
+    first = last = None
+    for day in sorted(found):
+        if first is None or last is None:
+            first = day
+        elif (day - last).days > apart:
+            yield first, last
+            first = day
+        last = day
+    if first is not None and last is not None:
+        yield first, last
 
 
 def grain(visitors: float | None, asked: Grain | None) -> Grain:

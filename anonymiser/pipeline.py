@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -16,11 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from anonymiser import catalogue, clock, spool
+from anonymiser import catalogue, clock, coverage, spool, weblogs
 from anonymiser.bounds import STATISTICS, Schedule
+from anonymiser.coverage import LATE
 from anonymiser.engines import Engine, LogCounts, Progress, Rejected
 from anonymiser.engines.duckdb import DuckDBEngine
-from anonymiser.errors import InputError, ReleaseConflict, SegmentError
+from anonymiser.errors import InputError, SegmentError
 from anonymiser.facts import Fact
 from anonymiser.holding import Cell, Holding
 from anonymiser.protect import Period, protect, sigmas, statistics
@@ -34,8 +35,8 @@ from anonymiser.stats import Release
 FACTS_AT_ONCE: Final = 500_000
 SOFTWARE: Final = f"consent-app {version('consent-app')}"
 LOGS: Final = "logs"
-LATE: Final = "late"
 UNKNOWN_SITE: Final = "unknown-site"
+SCHEDULES: Final[tuple[Schedule, ...]] = ("daily", "breakdown")
 OTHER_SOURCE: Final = "site-counted-from-logs"
 
 
@@ -57,7 +58,11 @@ class SpoolReport:
 
 @dataclass(frozen=True, slots=True)
 class LogReport:
-    """What a run over log files did. Exact, so private: `read` == `counted` + sum of `dropped` + `rejected_total`."""
+    """What a run over log files did. Exact, so private: `read` == `counted` + sum of `dropped` + `rejected_total`.
+
+    Of `dropped`, "late" counts the page views of days that were released before, "open-day" those that wait for the
+    next run, "stray-day" those of a few visitors whose clock must have been wrong.
+    """
 
     read: int
     counted: int
@@ -104,7 +109,7 @@ def run_spool(
         spool.seal_abandoned(directory, now)
         report = _count_segments(run, directory, known)
         _record(run, directory, recorded)
-        made = [release for site in rules for release in _close(run, site, "beacons")]
+        made = [release for site in rules for release in _close(run, site, "beacons", whole=True)]
         _publish(run)
         _erase(run)
         budget.note(now, "spool", {"segments": report.segments, "facts": report.facts, "dropped": report.dropped})
@@ -118,27 +123,34 @@ def run_logs(
     now: datetime,
     *,
     format: str = "auto",  # noqa: A002 - the option's own name
+    ongoing: bool = False,
+    skip_released: bool = False,
     remove: bool = False,
     memory: str = "2GB",
     progress: Progress | None = None,
 ) -> LogReport:
     """Count log files and release every day they cover; a later run over the same files changes nothing.
 
-    Raises ReleaseConflict when other input was released for one of these days, InputError for what cannot be read.
+    `ongoing` logs are still being written: their last day waits for the next run, and so do breakdowns whose period
+    was asked for and is not over. Raises ReleaseConflict when other input was released for one of these days, unless
+    `skip_released` (or `ongoing`) says to leave such days out; InputError for what cannot be read.
     """
     with exclusive(workspace.private), Budget(workspace.private) as budget:
         run = _Run(workspace, budget, now, DuckDBEngine(memory))
-        run.holding(rules.key)
+        _check_logs(run, rules, files, format)
+        made = _release_days(run, rules, "logs") if run.holding(rules.key).days else []
         found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
-        _hold_logs(run, rules, found)
-        made = tuple(_close(run, rules, "logs"))
+        dropped = _hold_logs(run, rules, found, ongoing=ongoing, skip_released=skip_released or ongoing)
+        made += _close(run, rules, "logs", whole=ongoing and rules.grain is not None)
         _publish(run)
         _erase(run)
-        budget.note(now, "logs", {"site": rules.key, "read": found.read, "counted": found.counted,
-                                  "dropped": found.dropped, "rejected": found.rejected_total})  # fmt: skip
-        if remove:
+        report = LogReport(found.read, found.counted - dropped.total(), {**found.dropped, **dropped}, found.rejected,
+                           found.rejected_total, tuple(made))  # fmt: skip
+        budget.note(now, "logs", {"site": rules.key, "read": report.read, "counted": report.counted,
+                                  "dropped": report.dropped, "rejected": report.rejected_total})  # fmt: skip
+        if remove and (report.counted or dropped[LATE]):
             remove_files(files)
-        return LogReport(found.read, found.counted, found.dropped, found.rejected, found.rejected_total, made)
+        return report
 
 
 def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: set[str]) -> list[str]:
@@ -233,55 +245,73 @@ def _record(run: _Run, directory: Path, recorded: Callable[[Removal], None] | No
         holding.forget([name for name, kind in holding.folded.items() if kind != LOGS and name not in there])
 
 
-def _hold_logs(run: _Run, rules: SiteRules, found: LogCounts) -> None:
+def _check_logs(run: _Run, rules: SiteRules, files: Sequence[Path], asked: str) -> None:
+    """Refuse bad input before anything is read or remembered."""
+    run.holding(rules.key)
+    weblogs.check_files(files)
+    for path in files:
+        weblogs.check_format(path, asked)
+
+
+def _hold_logs(run: _Run, rules: SiteRules, found: LogCounts, *, ongoing: bool, skip_released: bool) -> Counter[str]:
+    """Hold the counts of the days that can be released; the page views of all others, by reason."""
+    if not found.counts:
+        return Counter()
     if run.budget.source(rules.key, "logs") != "logs":
         raise InputError(
             f"site {rules.key!r} is counted from its beacons; its logs would count the same visits again. "
             "Give the logs a site key of their own"
         )
-    holding = run.holding(rules.key)
-    if run.budget.knows(rules.key, found.digest) or found.digest in holding.folded:
-        return
-    _refuse_released(run, rules.key, found.counts)
-    holding.fold({found.digest: LOGS}, found.counts)
-    holding.save()
-
-
-def _refuse_released(run: _Run, site: str, counts: Mapping[Cell, int]) -> None:
-    covered = run.budget.covered(site, "daily")
-    known = sorted({cell[0] for cell in counts if covered and cell[0] <= covered[1].isoformat()})
-    if covered and known:
-        raise ReleaseConflict(
-            f"site {site!r}: figures up to {covered[1]} are released already, and this input holds other counts for "
-            f"{known[0]} to {known[-1]}. A second answer for the same days would weaken the protection of the first; "
-            "leave those days out"
-        )
+    unwanted = coverage.left_out(
+        coverage.visitors(found.counts),
+        run.budget.answered(rules.key, "daily"),
+        fewest=rules.protection.k,
+        closed=clock.last_closed(run.now, rules.zone) if ongoing else None,
+    )
+    if not (skip_released or run.budget.knows(rules.key, found.digest)):
+        coverage.refuse_late(rules.key, unwanted)
+    wanted = {cell: count for cell, count in found.counts.items() if cell[0] not in unwanted}
+    if wanted:
+        holding = run.holding(rules.key)
+        holding.fold({found.digest: LOGS}, wanted)
+        holding.save()
+    dropped = Counter[str]()
+    for day, reason in unwanted.items():
+        dropped[reason] += found.views.get(day, 0)
+    return +dropped
 
 
 # -- protect ----------------------------------------------------------------------------------------------------------
 
 
-def _close(run: _Run, rules: SiteRules, source: Source) -> list[str]:
+def _close(run: _Run, rules: SiteRules, source: Source, *, whole: bool) -> list[str]:
     """Release every day, and every period of the breakdowns, that is over. Returns the new releases' identifiers."""
-    holding = run.holding(rules.key)
-    covered = run.budget.covered(rules.key, "daily")
-    held = [date.fromisoformat(day) for day in holding.days]
-    if not (held or covered) or source != run.budget.source(rules.key, source):
+    made = _release_days(run, rules, source)
+    return made + _answer(run, rules, source, "breakdown", _breakdown_periods(run, rules, whole=whole))
+
+
+def _release_days(run: _Run, rules: SiteRules, source: Source) -> list[str]:
+    held = [date.fromisoformat(day) for day in run.holding(rules.key).days]
+    answered = run.budget.answered(rules.key, "daily")
+    if not (held or answered) or source != run.budget.source(rules.key, source):
         return []
-    first = covered[1] + clock.DAY if covered else held[0]
-    last = clock.last_closed(run.now, rules.zone) if source == "beacons" else (held[-1] if held else first - clock.DAY)
-    made = _answer(run, rules, source, "daily", [(day, day) for day in clock.days(first, last)])
-    return made + _answer(run, rules, source, "breakdown", _breakdown_periods(run, rules, source))
+    days = coverage.days(held, answered) if source == "logs" else _days_until_now(run, rules, held, answered)
+    return _answer(run, rules, source, "daily", [(day, day) for day in days])
 
 
-def _breakdown_periods(run: _Run, rules: SiteRules, source: Source) -> list[tuple[date, date]]:
+def _days_until_now(run: _Run, rules: SiteRules, held: Sequence[date], answered: Collection[date]) -> Iterator[date]:
+    first = max(answered) + clock.DAY if answered else held[0]
+    return clock.days(first, clock.last_closed(run.now, rules.zone))
+
+
+def _breakdown_periods(run: _Run, rules: SiteRules, *, whole: bool) -> list[tuple[date, date]]:
     """The breakdowns' periods among the days whose totals are released; their length follows those totals."""
-    daily, done = (run.budget.covered(rules.key, schedule) for schedule in ("daily", "breakdown"))
-    if daily is None:
+    left = run.budget.answered(rules.key, "daily") - run.budget.answered(rules.key, "breakdown")
+    if not left:
         return []
-    first = done[1] + clock.DAY if done else daily[0]
     grain = clock.grain(run.budget.daily_visitors(rules.key, clock.LOOK_BACK), rules.grain)
-    return list(clock.periods(first, daily[1], grain, whole=source == "beacons"))
+    spans = clock.stretches(left, 1)
+    return [period for first, last in spans for period in clock.periods(first, last, grain, whole=whole)]
 
 
 def _answer(
@@ -354,11 +384,10 @@ def _publish(run: _Run) -> None:
 def _erase(run: _Run) -> None:
     """Erase the exact counts of released periods; the file's key changes with it."""
     for site, holding in run.holdings.items():
-        done = {schedule: run.budget.covered(site, schedule) for schedule in ("daily", "breakdown")}
-        last = {schedule: span[1].isoformat() if span else "" for schedule, span in done.items()}
+        done = {schedule: {day.isoformat() for day in run.budget.answered(site, schedule)} for schedule in SCHEDULES}
         inputs = [name for name, kind in holding.folded.items() if kind == LOGS]
         before = len(holding.counts)
-        holding.erase(partial(_is_released, last))
+        holding.erase(partial(_is_released, done))
         for digest in inputs:
             run.budget.learn(site, digest)
         holding.forget(inputs)
@@ -366,6 +395,6 @@ def _erase(run: _Run) -> None:
             holding.save()
 
 
-def _is_released(last: Mapping[str, str], cell: Cell) -> bool:
+def _is_released(done: Mapping[Schedule, Collection[str]], cell: Cell) -> bool:
     statistic = STATISTICS.get(cell[1])
-    return cell[0] <= last[statistic.schedule if statistic else "daily"]
+    return cell[0] in done[statistic.schedule if statistic else "daily"]

@@ -6,7 +6,7 @@ Counts are exact and private: they go to the holding store and from there, prote
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,6 +16,9 @@ from anonymiser.settings import SiteRules
 
 Counts = dict[tuple[str, str, str, str], int]
 """(local day, statistic, key1, key2) -> exact bounded count; cells that are zero are left out."""
+
+PAGE_VIEWS: Final = "(page views)"
+"""Under this name `sql/counts.sql` hands over, beside the bounded cells, how many page views each day had."""
 
 END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -38,7 +41,8 @@ class LogCounts:
 
     `counts` are bounded as `anonymiser.bounds` says, `counted` is not. `dropped` names its reasons as
     `anonymiser.weblogs.reasons` does. `rejected` holds the first 20, in order of file and line. `digest` is one
-    SHA-256 over all files' contents, whatever their order and names.
+    SHA-256 over all files' contents, whatever their order and names. `views` are the exact page views of each local
+    day, `counted` in all; they are taken out of `counts`.
     """
 
     counts: Counts
@@ -48,8 +52,13 @@ class LogCounts:
     rejected: tuple[Rejected, ...]
     rejected_total: int
     digest: str
+    views: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
+        views = {day: count for (day, name, _, _), count in self.counts.items() if name == PAGE_VIEWS}
+        bounded = {cell: count for cell, count in self.counts.items() if cell[1] != PAGE_VIEWS}
+        object.__setattr__(self, "views", views)
+        object.__setattr__(self, "counts", bounded)
         explained = self.counted + sum(self.dropped.values()) + self.rejected_total
         if self.read != explained:
             raise ValueError(f"{self.read} lines were read, but {explained} are accounted for")

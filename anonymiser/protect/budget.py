@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from anonymiser.bounds import Schedule
+from anonymiser.clock import days
 from anonymiser.errors import ReleaseConflict, StatisticsError
 from anonymiser.protect import SafeCell
 from anonymiser.settings import Source
@@ -84,12 +85,18 @@ class Budget:
         first, last = self._connection.execute(query, (site, schedule)).fetchone()
         return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
 
-    def daily_visitors(self, site: str, days: int) -> float | None:
-        """The mean of the released (noisy) visitors over the last `days` released days; None before the first."""
+    def answered(self, site: str, schedule: Schedule) -> set[date]:
+        """Every day answered for a site. Days from logs may have holes between them, to be filled later."""
+        query = "SELECT period_start, period_end FROM release WHERE site = ? AND schedule = ?"
+        spans = self._connection.execute(query, (site, schedule)).fetchall()
+        return {day for first, last in spans for day in days(date.fromisoformat(first), date.fromisoformat(last))}
+
+    def daily_visitors(self, site: str, look_back: int) -> float | None:
+        """The mean of the released (noisy) visitors over the last `look_back` released days; None before the first."""
         rows = self._connection.execute(
             "SELECT value FROM release JOIN cell USING (release_id) WHERE site = ? AND schedule = 'daily' "
             "AND statistic = 'totals' AND metric = 'visitors' ORDER BY period_start DESC LIMIT ?",
-            (site, days),
+            (site, look_back),
         ).fetchall()
         return sum(value for (value,) in rows) / len(rows) if rows else None
 
@@ -174,10 +181,16 @@ class Budget:
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Let one run at a time work on a workspace; the next one waits. A killed run lets go by itself."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = folder / "lock.db"
-    lock.touch(mode=0o600)
-    connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.touch(mode=0o600)
+        connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise StatisticsError(
+            f"{folder} cannot be written ({getattr(error, 'strerror', None) or error}); name another --out, make "
+            "room, or give rights to it"
+        ) from error
     try:
         _wait(connection, lock)
         yield

@@ -1,4 +1,5 @@
--- Every statistic a log can know, bounded as in bounds.py: the same sums as facts.shred on the same views.
+-- Every statistic a log can know, bounded as in bounds.py: the same sums as facts.shred on the same views. And, for the
+-- account of the lines only, each day's page views.
 WITH by_page AS (
     SELECT day, 'pages' AS statistic, page_id, count(*) AS total
     FROM visits WHERE p BETWEEN 1 AND $pages GROUP BY day, page_id
@@ -16,8 +17,9 @@ WITH by_page AS (
     SELECT day, CASE kind WHEN 'download' THEN 'downloads' ELSE 'not_found' END, page_id, count(*)
     FROM firsts WHERE g BETWEEN 1 AND $events GROUP BY day, kind, page_id
 ), cells AS (
-    SELECT day, 'visitors' AS statistic, '' AS key1, '' AS key2, count(*) AS total
-    FROM visits WHERE n = 1 GROUP BY day
+    SELECT day, '(page views)' AS statistic, '' AS key1, '' AS key2, count(*) AS total FROM visits GROUP BY day
+    UNION ALL
+    SELECT day, 'visitors', '', '', count(*) FROM visits WHERE n = 1 GROUP BY day
     UNION ALL
     SELECT day, 'views', '', '', count(*) FROM visits WHERE n <= $views GROUP BY day
     UNION ALL

@@ -16,7 +16,7 @@ PLACES: Final = (
     Path(__file__).parents[1] / "deploy",  # in an installed wheel
     Path(__file__).parents[2] / "deploy",  # in a checkout
 )
-ADDRESS: Final = "http://127.0.0.1:8000"  # what stands for the service in the files there
+ADDRESS: Final = "127.0.0.1:8000"  # what stands for the service in the files there
 OWN_HOST: Final = "'self'"
 
 
@@ -159,7 +159,7 @@ def _trusted() -> Step:
 
 def _file(name: str, target: str, settings: Settings) -> Step:
     """A file of deploy/, with this installation's address in it."""
-    return Step(f"Save as {target}:", _read(name).rstrip("\n").replace(ADDRESS, f"http://{settings.bind}"), name)
+    return Step(f"Save as {target}:", _read(name).rstrip("\n").replace(ADDRESS, settings.bind), name)
 
 
 def _read(name: str) -> str:

@@ -27,12 +27,11 @@ Function ConsentAllows(site, purpose)
   If choice <> "" Then
     ConsentAllows = InStr("+" & choice & "+", "+" & purpose & ".1+") > 0
   Else
-    ConsentAllows = Request.ServerVariables("HTTP_SEC_GPC") <> "1" And _
-      InStr(Replace(ConsentAbout(site), " ", ""), """" & purpose & """:""objectable""") > 0
+    ConsentAllows = InStr("," & ConsentAsked(site) & ",", ",""" & purpose & """:true,") > 0
   End If
 End Function
 
-' What the visitor chose, such as embeds.0+statistics.1, while it holds for the notice the site shows now; else "".
+' What the visitor chose, such as embeds.0+statistics.1, while it holds for what the site asks now; else "".
 ' From the raw header: Request.Cookies would turn each + into a space.
 Function ConsentChoice(site)
   Dim found, made, notice
@@ -43,29 +42,40 @@ Function ConsentChoice(site)
     Request.ServerVariables("HTTP_COOKIE"))
   If found = "" Then Exit Function
   made = DateSerial(CInt(Mid(found, 1, 4)), CInt(Mid(found, 6, 2)), CInt(Mid(found, 9, 2)))
-  If DateDiff("d", made, Date()) < CONSENT_LAPSES And DateDiff("d", made, Date()) >= -1 Then ConsentChoice = Mid(found, 12)
+  If DateDiff("d", made, Date()) >= CONSENT_LAPSES Or DateDiff("d", made, Date()) < -1 Then Exit Function
+  found = Mid(found, 12)
+  If ConsentWithout("\.[01]", found) = ConsentWithout("""|:true|:false", Replace(ConsentAsked(site), ",", "+")) Then
+    ConsentChoice = found
+  End If
 End Function
 
-' What the service says of the site, as JSON text, at most CONSENT_KEPT seconds old; "" while it does not answer.
+' What the site asks, each with what holds without a choice, such as "embeds":false,"statistics":true.
+Function ConsentAsked(site)
+  ConsentAsked = ConsentWithout("\s", ConsentFirst("""purposes"":\s*\{([^}]*)\}", ConsentAbout(site)))
+End Function
+
+' What the service says of the site to browsers with this privacy signal, as JSON text; "" while it does not answer.
 Function ConsentAbout(site)
-  Dim age, said
+  Dim age, name, said
+  name = site & "." & Request.ServerVariables("HTTP_SEC_GPC") & "." & Request.ServerVariables("HTTP_DNT")
+  If Len(name) > Len(site) + 4 Then name = site & ".1.1"
   age = CONSENT_KEPT
-  If Not IsEmpty(Application("consent.at." & site)) Then age = DateDiff("s", Application("consent.at." & site), Now())
+  If Not IsEmpty(Application("consent.at." & name)) Then age = DateDiff("s", Application("consent.at." & name), Now())
   If age >= CONSENT_KEPT Then
     said = ConsentAnswer("/v1/sites/" & site & "/config")
     If said <> "" Then
       Application.Lock
-      Application("consent.about." & site) = said
-      Application("consent.at." & site) = Now()
+      Application("consent.about." & name) = said
+      Application("consent.at." & name) = Now()
       Application.Unlock
     End If
   End If
-  ConsentAbout = Application("consent.about." & site) & ""
+  ConsentAbout = Application("consent.about." & name) & ""
 End Function
 
-' The service's answer in the visitor's language, with the visitor's privacy signal; "" if there is none within a second.
+' The service's answer in the visitor's language, with the visitor's privacy signal; "" without one within a second.
 Function ConsentAnswer(path)
-  Dim http
+  Dim http, name
   ConsentAnswer = ""
   If Not IsEmpty(Application("consent.down")) Then
     If DateDiff("s", Application("consent.down"), Now()) < CONSENT_REST Then Exit Function
@@ -74,10 +84,11 @@ Function ConsentAnswer(path)
   Set http = Server.CreateObject("MSXML2.ServerXMLHTTP.6.0")
   http.setTimeouts 200, 500, 500, 1000
   http.open "GET", CONSENT_SERVICE & path, False
-  If Request.ServerVariables("HTTP_ACCEPT_LANGUAGE") <> "" Then
-    http.setRequestHeader "Accept-Language", Request.ServerVariables("HTTP_ACCEPT_LANGUAGE")
-  End If
-  If Request.ServerVariables("HTTP_SEC_GPC") = "1" Then http.setRequestHeader "Sec-GPC", "1"
+  For Each name In Array("Accept-Language", "Sec-GPC", "DNT")
+    If Request.ServerVariables("HTTP_" & Replace(UCase(name), "-", "_")) <> "" Then
+      http.setRequestHeader name, Request.ServerVariables("HTTP_" & Replace(UCase(name), "-", "_"))
+    End If
+  Next
   http.send
   If Err.Number <> 0 Then
     Application("consent.down") = Now()
@@ -95,6 +106,15 @@ Function ConsentFirst(pattern, text)
   Set matches = expression.Execute(text & "")
   ConsentFirst = ""
   If matches.Count > 0 Then ConsentFirst = matches(0).SubMatches(0)
+End Function
+
+' The text without what the pattern finds.
+Function ConsentWithout(pattern, text)
+  Dim expression
+  Set expression = New RegExp
+  expression.Pattern = pattern
+  expression.Global = True
+  ConsentWithout = expression.Replace(text, "")
 End Function
 
 ' HTML with every character beyond ASCII as a reference; two halves of one beyond 65535 are put together.

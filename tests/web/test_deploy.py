@@ -6,12 +6,10 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import sleep
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -27,9 +25,11 @@ from consent_app.commands import snippets
 from consent_app.demo.traffic import server
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import Sites
+from tests.asp import Interpreter
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SERVICE = snippets.ADDRESS
+SERVICE = f"http://{snippets.ADDRESS}"
 # What else a visitor's pages of ours may ask for, and what stays the site's own.
 OURS = ("/your-data", "/your-data/erase", "/ledger/checkpoint", "/ledger/tile/0/000", "/v1/receipts/0")
 THEIRS = ("/", "/v1", "/v2/x", "/consent/x", "/consents", "/cookies.html", "/cookies/", "/static/site.css", "/static/x",
@@ -123,11 +123,13 @@ def test_iis_is_not_asked_for_what_only_an_administrator_may_set() -> None:
     assert names & {"proxy", "allowedServerVariables", "httpLogging"} == set()
 
 
-def test_each_file_names_the_service_and_is_printed_with_ours(settings: Settings) -> None:
-    for file in (
-        file for file in DEPLOY.rglob("*") if file.is_file() and file.suffix in (".conf", ".config", ".caddy")
-    ):
-        assert SERVICE.removeprefix("http://") in file.read_text("utf-8"), file
+@pytest.mark.parametrize("way", ["nginx", "caddy", "iis", "asp"])
+def test_a_printed_file_leads_to_this_installation(settings: Settings, way: str) -> None:
+    there = replace(settings, bind="127.0.0.1:9001")
+    printed = [step.paste for step in snippets.steps(Sites.load(there.sites_file).get("kent"), there, way) if step.file]
+    assert len(printed) == 1 + (way == "asp")
+    for text in printed:
+        assert "127.0.0.1:9001" in text and snippets.ADDRESS not in text
 
 
 def test_nginx_takes_the_file(tmp_path: Path) -> None:
@@ -148,19 +150,13 @@ def test_caddy_takes_the_file(tmp_path: Path) -> None:
         pytest.skip("no caddy here; Debian's package is called caddy")
     whole = tmp_path / "Caddyfile"
     whole.write_text(f"http://kent.example {{\n\timport {DEPLOY / 'caddy' / 'consent.caddy'}\n}}\n", "utf-8")
-    command = ["caddy", "validate", "--config", whole, "--adapter", "caddyfile"]
+    command = ["caddy", "validate", "--config", str(whole), "--adapter", "caddyfile"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
 
 
 # --- classic ASP ------------------------------------------------------------------------------------------------------
 
-PAGE = """<!-- #include virtual="/consent.asp" -->
-<!doctype html><html lang="en"><title>Orders</title><h1>Orders</h1>
-<p id="allowed"><% If ConsentAllows("{site}", "statistics") Then %>yes<% Else %>no<% End If %></p>
-<% ConsentBanner "{site}" %>
-</html>
-"""
 ONLY_SCRIPT = '<script async src="/taskbar.js" data-site="{site}"></script>'
 
 
@@ -184,35 +180,6 @@ class Portal:
         return {"Cookie": f"a=b; consent={known}~{day}~{bits}~permit.text-1; z=consent"}
 
 
-@dataclass
-class Interpreter:
-    """Serves a folder of classic ASP on a port of its own."""
-
-    folder: Path
-    service: str
-
-    def __enter__(self) -> int:
-        include = (DEPLOY / "iis" / "consent.asp").read_text("utf-8").replace(SERVICE, self.service)
-        (self.folder / "consent.asp").write_text(include, "utf-8")
-        for site in ("kent", "surrey"):
-            (self.folder / f"{site}.asp").write_text(PAGE.replace("{site}", site), "utf-8")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
-        command = [sys.executable, "-W", "ignore", "-m", "ASPPY", "127.0.0.1", str(port), str(self.folder)]
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.folder}
-        self.process = subprocess.Popen(command, env={"ASP_PY_ALLOW_LOCALHOST": "1"}, **quiet)
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return port
-            sleep(0.05)
-        raise AssertionError("the ASP interpreter did not start")
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     plain = Settings.from_environment({}, home=tmp_path_factory.mktemp("portal") / "home")
@@ -228,7 +195,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 
 def allowed(html: str) -> str:
     (said,) = re.findall(r'<p id="allowed">(\w+)</p>', html)
-    return said
+    return str(said)
 
 
 def test_an_asp_page_asks_whoever_has_not_chosen(portal: Portal) -> None:
@@ -245,7 +212,17 @@ def test_an_asp_page_knows_a_choice(portal: Portal, bits: str, said: str) -> Non
     assert ONLY_SCRIPT.format(site="kent") in html and "<form" not in html
 
 
-@pytest.mark.parametrize("change", [{"days_ago": 181}, {"days_ago": -3}, {"notice": "00000000"}, {"bits": ""}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"days_ago": 181},
+        {"days_ago": -3},
+        {"notice": "00000000"},
+        {"bits": ""},
+        {"bits": "statistics.1"},
+        {"bits": "embeds.0+maps.1+statistics.1"},
+    ],
+)
 def test_an_asp_page_asks_again_when_a_choice_no_longer_holds(portal: Portal, change: dict[str, Any]) -> None:
     html = portal.page("kent", **portal.cookie(**change))
     assert allowed(html) == "no" and "<form" in html
@@ -256,6 +233,7 @@ def test_an_asp_page_follows_the_law_of_an_objectable_purpose(portal: Portal) ->
     assert allowed(portal.page("surrey")) == "yes"
     html = portal.page("surrey", **{"Sec-GPC": "1"})
     assert allowed(html) == "no" and "Global Privacy Control" in html
+    assert allowed(portal.page("surrey")) == "yes"
 
 
 @pytest.mark.parametrize("lang,word", [("cy", "Derbyn"), ("ar", "&#1602;&#1576;&#1608;&#1604;")])
@@ -282,7 +260,7 @@ def test_an_answer_that_is_inserted_is_kept_by_no_cache(portal: Portal, client: 
 
 
 def test_a_proxied_fragment_leads_to_its_own_host(client: FlaskClient) -> None:
-    own = client.get("/v1/sites/kent/banner", headers={"Host": "kent.localhost:8000"}).text
-    other = client.get("/v1/sites/defibrental/banner", headers={"Host": "consent.example"}).text
+    own = client.get("/v1/sites/kent/preferences", headers={"Host": "kent.localhost:8000"}).text
+    other = client.get("/v1/sites/defibrental/preferences", headers={"Host": "consent.example"}).text
     assert 'href="/cookies?site=kent' in own
     assert 'href="http://127.0.0.1:8000/cookies?site=defibrental' in other

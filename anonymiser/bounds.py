@@ -56,6 +56,11 @@ class Statistic:
     catalogue: str
     fold: float = 1.0
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether visitors can bring keys that nobody declared; then there is a cell "(other)"."""
+        return bool(self.keys) and self.catalogue != "closed"
+
 
 def _total(name: str, l2: float, weight: float) -> Statistic:
     return Statistic(name, "totals", name, (), l2, int(l2), 1, weight, "daily", "none")

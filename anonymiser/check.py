@@ -262,25 +262,20 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
 def _listed() -> Iterator[tuple[str, str, str]]:
     """Every key of every closed list."""
     for statistic in STATISTICS.values():
-        if statistic.keys and not _open_ended(statistic):
+        if statistic.keys and not statistic.open_ended:
             yield from ((statistic.table, *key) for key in catalogue.declared(statistic, SiteRules("any")))
 
 
 def _known(s: Statistic) -> tuple[Any, ...]:
     is_part = s.name in PARTS_OF_VISITORS
-    return s.name, s.table, s.metric, s.schedule, s.l2, s.linf, s.keys_touched, s.fold, _open_ended(s), is_part
-
-
-def _open_ended(statistic: Statistic) -> bool:
-    """Whether visitors can bring keys that nobody declared."""
-    return bool(statistic.keys) and statistic.catalogue != "closed"
+    return s.name, s.table, s.metric, s.schedule, s.l2, s.linf, s.keys_touched, s.fold, s.open_ended, is_part
 
 
 def _shares(epsilon: float, delta: float, weights: str) -> Iterator[tuple[Any, ...]]:
     """What a claim makes each statistic's noise, sigma = l2 / sqrt(2 rho_i), and the chance left for each rare key."""
     given: dict[str, float] = json.loads(weights)
     rho = largest_rho(epsilon, DELTA_OF_NOISE * delta)
-    touched = sum(STATISTICS[name].keys_touched for name in given if _open_ended(STATISTICS[name]))
+    touched = sum(STATISTICS[name].keys_touched for name in given if STATISTICS[name].open_ended)
     key_delta = DELTA_OF_KEYS * delta / max(touched, 1)
     for name, weight in given.items():
         sigma = STATISTICS[name].l2 / sqrt(2 * rho * weight / sum(given.values()))

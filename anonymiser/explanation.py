@@ -18,7 +18,7 @@ from typing import Final
 from anonymiser import clock, scrub
 from anonymiser.bounds import OTHER, STATISTICS, Schedule
 from anonymiser.errors import InputError
-from anonymiser.protect import DELTA_FOR_THRESHOLDS, dp, open_ended
+from anonymiser.protect import DELTA_FOR_THRESHOLDS, dp
 from anonymiser.stats import Cell, Release, Statistics
 from anonymiser.zcdp import largest_rho, least_epsilon
 
@@ -225,9 +225,8 @@ def _plan(release: Release, name: str) -> dp.Plan:
     told = replace(
         statistic, linf=int(bound["linf"]), keys_touched=int(bound["keys_touched"]), fold=float(bound["fold"])
     )
-    brought = sum(release.bounds[n]["keys_touched"] for n in release.weights if open_ended(STATISTICS[n]))
-    chance = release.delta * DELTA_FOR_THRESHOLDS / max(brought, 1)
-    return dp.Plan(told, float(bound["sigma"]), chance, open_ended(statistic))
+    chance = release.delta * DELTA_FOR_THRESHOLDS / max(release.keys_touched, 1)
+    return dp.Plan(told, float(bound["sigma"]), chance, statistic.open_ended)
 
 
 def _told(answers: Sequence[_Answer]) -> Iterator[str]:
@@ -252,7 +251,7 @@ def _alike(reason: str, answers: Sequence[_Answer]) -> Iterator[str]:
 
 
 def _unseen(name: str) -> Iterator[str]:
-    if not open_ended(STATISTICS[name]):
+    if not STATISTICS[name].open_ended:
         yield "  The keys of this statistic are a closed list, always shown in full; this is none of them."
         return
     yield "  Too rare and never seen look the same on purpose: telling them apart would tell whether one person came."

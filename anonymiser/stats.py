@@ -18,9 +18,13 @@ from typing import Any, Final, Self
 
 import duckdb
 
+from anonymiser import scrub
+from anonymiser.bounds import STATISTICS
 from anonymiser.errors import StatisticsError
 
 LONGEST_RANGE: Final = 91
+DELTA_OF_KEYS: Final = 0.1
+SIGMAS: Final = 1.96
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
@@ -55,6 +59,12 @@ class Release:
     catalogue_sha256: str
     software: str
     released_at: datetime
+
+    @property
+    def keys_touched(self) -> float:
+        """How many keys that nobody declared a browser-day can bring at most."""
+        brought = (name for name in self.bounds if name in STATISTICS and STATISTICS[name].open_ended)
+        return sum(self.bounds[name]["keys_touched"] for name in brought)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +104,28 @@ class RangeFigure:
 
 @dataclass(frozen=True, slots=True)
 class BreakdownRow:
-    """One key's sum over the released periods."""
+    """One key's sum over the `periods` in which it was released.
+
+    In the others it was too rare for that, or not there, and is part of "(other)". With 39 chances of 40 it had at most
+    value + 1.96 sigma + hidden in all periods together; `hidden` is 0 when it was released in every one.
+    """
 
     key1: str
     key2: str
     value: float
     sigma: float
+    periods: int
+    hidden: float
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """A statistic by key over the released periods that lie within a range; no days when none does."""
+    """A statistic by key over the released `periods` that lie within a range; no days when none does."""
 
     first_day: date | None
     last_day: date | None
     rows: list[BreakdownRow]
+    periods: int
 
 
 class Statistics:
@@ -163,12 +180,18 @@ class Statistics:
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
         """The statistic's keys summed over the periods that lie within the range, the largest first.
 
-        A key adds nothing in a period where it was too rare to be released: there it is part of "(other)".
+        A key adds nothing in a period where it was too rare to be released; its row says how often that was, and how
+        much it may have had there.
         """
         rows = self._rows(_BREAKDOWN, site, statistic, start, end)
-        found = [BreakdownRow(key1, key2, float(value), sigma) for key1, key2, value, sigma, _, _ in rows]
+        answered = {name for row in rows for name in row[-1]}
+        limits = {r.release_id: _limits(r, statistic) for r in self.releases(site) if r.release_id in answered}
+        found = []
+        for key1, key2, value, sigma, _, _, shown in rows:
+            missing = [limits[name] for name in answered.difference(shown) if name in limits]
+            found.append(BreakdownRow(key1, key2, float(value), sigma, len(shown), _hidden(key1, sigma, missing)))
         first, last = min((row[4] for row in rows), default=None), max((row[5] for row in rows), default=None)
-        return Breakdown(first, last, found)
+        return Breakdown(first, last, found, len(answered))
 
     def cells(self, site: str, statistic: str, key1: str) -> list[Cell]:
         """Every released number of one key, by release."""
@@ -280,7 +303,8 @@ _GAPS: Final = (
     "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ?"
 )
 _BREAKDOWN: Final = (
-    "SELECT key1, key2, sum(value), sqrt(sum(sigma * sigma)), min(period_start), max(period_start + period_days - 1) "
+    "SELECT key1, key2, sum(value), sqrt(sum(sigma * sigma)), min(period_start), max(period_start + period_days - 1), "
+    "list(DISTINCT release_id) "
     "FROM stats.cell WHERE site = ? AND statistic = ? AND period_start >= ? AND period_start + period_days - 1 <= ? "
     "GROUP BY key1, key2 ORDER BY sum(value) DESC, key1, key2"
 )
@@ -316,6 +340,34 @@ def _longer(gap: str, days: int) -> float:
     if days < first or days >= last:
         return float(days < first)
     return log((last + 1) / (days + 1)) / log((last + 1) / first)
+
+
+_Limit = tuple[float, float]
+"""The threshold that a period's noisy count did not exceed, and the variance of its noise."""
+
+
+def _limits(release: Release, statistic: str) -> tuple[_Limit, _Limit]:
+    """The limits of one release for a plain key and for one that many texts may have become."""
+    if release.policy == "threshold":
+        return (release.k - 1, 0.0), (release.k - 1, 0.0)
+    if statistic not in release.bounds:
+        return (inf, 0.0), (inf, 0.0)
+    bound, touched = release.bounds[statistic], release.keys_touched
+    chance = release.delta * DELTA_OF_KEYS / max(touched, 1)
+    sigma, fold = sqrt(2) * bound["sigma"], bound["fold"]
+    reach = sqrt(2 * log(1 / chance))
+    most = bound["keys_touched"] if fold > 1 else bound["linf"]
+    return (bound["linf"] + sigma * reach, sigma**2), (most + fold * sigma * reach, (fold * sigma) ** 2)
+
+
+def _hidden(key: str, sigma: float, limits: Sequence[tuple[_Limit, _Limit]]) -> float:
+    """What to add to a key's upper limit for the periods that did not show it.
+
+    Noisy counts of all periods together are off by noise nobody chose; those not shown were below their thresholds.
+    """
+    missing = [folded if scrub.is_folded(key) else plain for plain, folded in limits]
+    noise = sqrt(sigma**2 + sum(variance for _, variance in missing))
+    return sum(threshold for threshold, _ in missing) + SIGMAS * (noise - sigma)
 
 
 def _unreadable(path: Path, error: Exception) -> StatisticsError:

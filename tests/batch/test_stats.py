@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from math import log, sqrt
+from math import inf, log, sqrt
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from anonymiser.bounds import GAP_BUCKETS
+from anonymiser.bounds import GAP_BUCKETS, STATISTICS
 from anonymiser.errors import StatisticsError
+from anonymiser.protect import dp
 from anonymiser.publish import publish
-from anonymiser.stats import BreakdownRow, Cell, DailyRow, RangeFigure, Release, Statistics
+from anonymiser.stats import Cell, DailyRow, RangeFigure, Release, Statistics
 
 DAY = timedelta(days=1)
 FIRST = date(2026, 11, 1)
@@ -181,11 +183,60 @@ def test_a_breakdown_sums_the_periods_that_lie_within(out: Path, statistics: Sta
     publish(out, weeks, cells)
     found = statistics.breakdown("kent", "pages", FIRST + DAY, FIRST + 21 * DAY)
     assert (found.first_day, found.last_day) == (FIRST + 7 * DAY, FIRST + 20 * DAY)
-    assert found.rows == [
-        BreakdownRow("/sale", "", 300, SIGMA),
-        BreakdownRow("/", "", 11 + 12, sqrt(2 * SIGMA**2)),
-        BreakdownRow("/rare", "", -6, SIGMA),
+    assert found.periods == 2
+    assert [(row.key1, row.value, row.sigma, row.periods) for row in found.rows] == [
+        ("/sale", 300, SIGMA, 1),
+        ("/", 11 + 12, sqrt(2 * SIGMA**2), 2),
+        ("/rare", -6, SIGMA, 1),
     ]
+    assert [row.hidden for row in found.rows] == [inf, 0.0, inf]  # these releases do not tell their bounds
+
+
+PAGES = STATISTICS["pages"]
+TOLD = {"l2": PAGES.l2, "linf": 1, "keys_touched": 6, "fold": PAGES.fold, "sigma": SIGMA}
+
+
+@pytest.mark.parametrize(("key", "width"), [("/sale", 1.0), ("/order/:id", PAGES.fold)])
+def test_what_a_key_may_have_had_where_it_was_too_rare_is_told(
+    out: Path, statistics: Statistics, key: str, width: float
+) -> None:
+    """Three weeks, released in one: in each other its noisy count stayed below the threshold that `dp` applies."""
+    weeks = [replace(release(FIRST + 7 * n * DAY, 7), bounds={"pages": TOLD}) for n in range(3)]
+    publish(out, weeks, [*(cell(of, "pages", 10, "/") for of in weeks), cell(weeks[1], "pages", 300, key)])
+    found = statistics.breakdown("kent", "pages", FIRST, FIRST + 20 * DAY)
+    row, declared = found.rows
+    least = dp.Plan(PAGES, SIGMA, 1e-7 / 6, open_ended=True).threshold((key, ""))
+    assert (found.periods, row.periods, declared.periods, declared.hidden) == (3, 1, 3, 0)
+    noise = SIGMA * (sqrt(1 + 2 * 2 * width**2) - 1)
+    assert row.hidden == pytest.approx(2 * least + 1.96 * noise)
+
+
+def test_under_threshold_a_hidden_key_had_fewer_than_k(out: Path, statistics: Statistics) -> None:
+    weeks = [replace(release(FIRST + 7 * n * DAY, 7), policy="threshold", k=20) for n in range(3)]
+    publish(out, weeks, [*(cell(of, "pages", 30, "/") for of in weeks), cell(weeks[1], "pages", 40, "/sale")])
+    row = statistics.breakdown("kent", "pages", FIRST, FIRST + 20 * DAY).rows[-1]
+    assert (row.key1, row.periods, row.hidden) == ("/sale", 1, 2 * 19)
+
+
+@pytest.mark.parametrize("above", [-1.0, 0.0, 1.0])
+def test_the_bound_on_what_is_hidden_holds(out: Path, statistics: Statistics, above: float) -> None:
+    """A page near the threshold is shown in some weeks of eight by real releases. The upper limit of its row fails one
+    time in 40; of 30 rows 10 would fail less than once in a million runs. Without `hidden` nearly all would.
+    """
+    plan = dp.Plan(PAGES, SIGMA, 1e-7 / 6, open_ended=True)
+    sites = [f"kent{n}" for n in range(30)]
+    weeks = [replace(release(FIRST + 7 * n * DAY, 7, site), bounds={"pages": TOLD}) for site in sites for n in range(8)]
+    count = round(plan.threshold(("/sale", "")) + above * SIGMA)
+    drawn = dp.release(plan, [{("/sale", ""): count}] * len(weeks), [("/", "")])
+    publish(out, weeks, [
+        replace(cell(of, "pages", value, key[0]), sigma=sigma)
+        for of, cells in zip(weeks, drawn, strict=True) for key, value, sigma in cells
+    ])  # fmt: skip
+    found = [statistics.breakdown(site, "pages", FIRST, FIRST + 55 * DAY).rows for site in sites]
+    rows = [row for rows in found for row in rows if row.key1 == "/sale" and row.periods < 8]
+    most = [row.value + 1.96 * row.sigma for row in rows]
+    assert sum(limit + row.hidden < 8 * count for limit, row in zip(most, rows, strict=True)) < 10
+    assert sum(limit < 8 * count for limit in most) > len(rows) / 2
 
 
 def test_a_breakdown_of_days_without_one_says_so(out: Path, statistics: Statistics) -> None:

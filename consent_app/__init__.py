@@ -20,6 +20,7 @@ from consent_app.receipts import Seal
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from consent_app.sites import Sites
+from consent_app.transparency import blueprint as transparency_pages
 from consent_app.users import Users
 
 __all__ = ["create_app"]
@@ -36,7 +37,14 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     _configure(app, settings)
     app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
     install(app)
-    for blueprint in (banner_pages, preference_pages, collect_pages, dashboard_pages, operations_pages):
+    for blueprint in (
+        banner_pages,
+        preference_pages,
+        collect_pages,
+        dashboard_pages,
+        operations_pages,
+        transparency_pages,
+    ):
         app.register_blueprint(blueprint)
     return app
 

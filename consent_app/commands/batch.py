@@ -21,6 +21,7 @@ def batch(now: datetime | None) -> None:
     sites = Sites.load(settings.sites_file)
     with Ledger(settings.ledger_file) as ledger:
         report = batches.run(settings, sites, ledger, (now or settings.clock()).astimezone(UTC))
+        ledger.sequence()
     click.echo(
         f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"
         f" to {settings.stats_file}"

@@ -1,16 +1,23 @@
-"""`consent ledger`: look at the record of decisions and removals, and check it by itself."""
+"""`consent ledger`: look at the record of decisions and removals, check it, give a copy away. No server, no network."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import click
 
 from consent_app.commands.checks import guarded, report
 from consent_app.errors import LedgerError
-from consent_app.ledger import Ledger
+from consent_app.ledger import Check, Ledger, export
 from consent_app.settings import Settings
+
+FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+SINCE: Final = click.option("--since", type=FILE, help="A checkpoint kept from earlier, from which today's must go on.")
+PROOF: Final = click.option("--proof", type=FILE, multiple=True, help="A .tlog-proof that must be of this ledger.")
 
 
 def opened(settings: Settings) -> Ledger:
@@ -20,16 +27,44 @@ def opened(settings: Settings) -> Ledger:
     return Ledger(settings.ledger_file)
 
 
+def checks(book: Ledger, since: Path | None, proofs: tuple[Path, ...]) -> Iterator[Check]:
+    """Every check of a ledger, of the checkpoint it must go on from, and of the proofs that must be its own."""
+    yield from book.verify(since.read_bytes() if since else None)
+    for file in proofs:
+        yield book.verify_proof(file.name, file.read_bytes())
+
+
 @click.group()
 def ledger() -> None:
-    """The append-only record of decisions and removals."""
+    """The append-only record of decisions and removals, in a signed tree."""
 
 
 @ledger.command()
-def verify() -> None:
-    """Check every entry against the hash stored when it was appended. Exit 1 where something does not hold."""
+@click.argument("copy", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--key", type=FILE, help="The log's public key (log.vkey), for a COPY.")
+@SINCE
+@PROOF
+def verify(copy: Path | None, key: Path | None, since: Path | None, proof: tuple[Path, ...]) -> None:
+    """Check every entry, the signed tree over all of them and what is published. Exit 1 where something does not hold.
+
+    COPY is a folder that `consent ledger export` made: it is checked by itself, without a data home.
+    """
+    if copy:
+        known = key.read_text("utf-8") if key else None
+        report(guarded("export", lambda: _checks_of_copy(copy, known, since)))
+        return
     with opened(Settings.from_environment()) as book:
-        report(guarded("ledger", book.verify))
+        report(guarded("ledger", lambda: checks(book, since, proof)))
+
+
+@ledger.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--records", is_flag=True, help="The records too, with their nonces: for an auditor, not for everybody.")
+def give_copy(folder: Path, records: bool) -> None:
+    """Copy the signed log into FOLDER, for `consent ledger verify FOLDER` anywhere."""
+    with opened(Settings.from_environment()) as book:
+        size = book.export(folder, records=records)
+    click.echo(f"Copied {size} entries to {folder}; verify it with: consent ledger verify {folder}")
 
 
 @ledger.command()
@@ -43,3 +78,9 @@ def show(subject: str | None, last: int) -> None:
         raise LedgerError(f"no entry speaks of {subject!r}")
     for entry in entries:
         click.echo(json.dumps({"seq": entry.seq, "kind": entry.kind, "leaf": entry.leaf.hex(), "record": entry.record}))
+
+
+def _checks_of_copy(copy: Path, key: str | None, since: Path | None) -> Iterator[Check]:
+    yield from export.checks(copy, key)
+    if since:
+        yield export.since(copy, since.read_bytes(), key)

@@ -38,7 +38,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         """A worker's application, made after the fork."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        rooms: Rooms = app.extensions[NAME]
+        rooms.ledger.wake()
+        return app
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import click
@@ -11,32 +12,34 @@ import click
 from anonymiser import check as statistics_check
 from consent_app import batch, home
 from consent_app.commands.checks import Verdict, guarded, report
-from consent_app.commands.ledger import opened
+from consent_app.commands.ledger import PROOF, SINCE, checks, opened
 from consent_app.ledger import Check, Ledger
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
 from consent_app.sites import Sites
 
 NOT_CHECKED: Final = (
-    "Not checked, because this version does not have it: a signed tree over the ledger (who can rewrite the whole "
-    "database can rewrite its hashes too), receipts, encryption of the spool, the retention of old records."
+    "Not checked, because this version does not have it: encryption of the spool, the retention of old records. Who "
+    "holds the signing key can sign another history: --since with a checkpoint kept elsewhere, and --proof, find that."
 )
 Checks = Iterator[Verdict]
 
 
 @click.command()
-def verify() -> None:
+@SINCE
+@PROOF
+def verify(since: Path | None, proof: tuple[Path, ...]) -> None:
     """Check ledger, notices, keys, removal and statistics. Exit 0 only if all hold."""
     try:
-        report(_all(Settings.from_environment()))
+        report(_all(Settings.from_environment(), since, proof))
     finally:
         click.echo(NOT_CHECKED)
 
 
-def _all(settings: Settings) -> Checks:
+def _all(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Checks:
     yield from guarded("keys", partial(_keys, settings))
     yield from guarded("sites", partial(_sites, settings))
-    yield from guarded("ledger", partial(_ledger, settings))
+    yield from guarded("ledger", partial(_ledger, settings, since, proofs))
     yield from guarded("statistics", partial(_statistics, settings))
 
 
@@ -55,9 +58,9 @@ def _sites(settings: Settings) -> Checks:
     yield Check("sites", True, f"{len(sites.all)} sites are declared, and no line of sites.toml is refused")
 
 
-def _ledger(settings: Settings) -> Checks:
+def _ledger(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Checks:
     with opened(settings) as ledger:
-        yield from ledger.verify()
+        yield from guarded("ledger", partial(checks, ledger, since, proofs))
         yield from guarded("shown notices", partial(_shown_notices, settings, ledger))
         yield from guarded("removal", partial(_removal, settings, ledger))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from consent_app.errors import ProofError
 from consent_app.ledger import keys
 from consent_app.ledger.published import Published
 from consent_app.ledger.tlog import merkle
@@ -22,10 +23,17 @@ def made(published: Published, seq: int, nonce: bytes) -> Proof | None:
     return Proof(seq, tuple(path), note, nonce)
 
 
-def require_growth(published: Published, old: Checkpoint) -> Checkpoint:
-    """The newest checkpoint, whose log goes on from the old one by a consistency proof. Raises ProofError."""
-    newest = verified(published.checkpoint() or b"", keys.read_public(published.key()))
-    if old.size:
-        path = merkle.consistency_proof(old.size, newest.size, nodes(newest.size, published.tile))
-        merkle.verify_consistency(old.size, newest.size, old.root, newest.root, path)
-    return newest
+def require_ours(published: Published, proof: Proof, entry: bytes | None) -> Checkpoint:
+    """The checkpoint in a proof: signed by our key, over that entry, and the newest one goes on from it.
+
+    Raises ProofError.
+    """
+    known = keys.read_public(published.key())
+    if entry is None:
+        verified(proof.checkpoint, known)
+        raise ProofError(f"there is no entry {proof.index} here")
+    old = proof.verify(entry, known)
+    newest = verified(published.checkpoint() or b"", known)
+    path = merkle.consistency_proof(old.size, newest.size, nodes(newest.size, published.tile))
+    merkle.verify_consistency(old.size, newest.size, old.root, newest.root, path)
+    return old

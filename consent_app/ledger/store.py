@@ -17,8 +17,9 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from consent_app.errors import LedgerError, UnavailableError
+from consent_app.errors import LedgerError, NotFoundError, UnavailableError
 from consent_app.ledger import engine as engines
+from consent_app.ledger import export as exports
 from consent_app.ledger import proofs, verification
 from consent_app.ledger.migrations import STEPS, migrate, version
 from consent_app.ledger.published import Published
@@ -141,7 +142,7 @@ class Ledger:
 
     def proof(self, subject: str, seq: int | None = None) -> Proof | None:
         """The proof that the newest record of an id (or its record number `seq`) is in the signed log; its extra data
-        is the nonce. None while it is not signed yet. Raises LedgerError when there is no such record.
+        is the nonce. None while it is not signed yet. Raises NotFoundError when there is no such record.
         """
         with self._read() as connection:
             query = select(body.c.seq, body.c.nonce).join(entry)
@@ -149,7 +150,7 @@ class Ledger:
             rows = connection.execute(query.order_by(body.c.seq)).all()
         found = [row for row in rows if seq in (None, row.seq)]
         if not found:
-            raise LedgerError("there is no such record")
+            raise NotFoundError("there is no receipt of this id; a refusal has none")
         return proofs.made(self.published, found[-1].seq, found[-1].nonce)
 
     def archive_notice(self, content: str, effective: str) -> str:
@@ -181,6 +182,29 @@ class Ledger:
                 yield from verification.checks(connection, self.published, signed)
         except DatabaseError as error:
             yield verification.Check("ledger file", False, f"{self._file} cannot be read ({error.orig})")
+
+    def verify_proof(self, name: str, content: bytes) -> verification.Check:
+        """Whether a proof that somebody kept is of this ledger, and today's log goes on from it."""
+        try:
+            kept = Proof.read(content)
+            with self._read() as connection:
+                leaf = connection.execute(select(entry.c.leaf).where(entry.c.seq == kept.index)).scalar()
+            old = proofs.require_ours(self.published, kept, leaf)
+        except LedgerError as error:
+            return verification.Check("ledger proof", False, f"{name} is no proof of this ledger: {error}")
+        said = f"{name} proves entry {kept.index}, and the log goes on from the {old.size} entries of that time"
+        return verification.Check("ledger proof", True, said)
+
+    def export(self, folder: Path, *, records: bool) -> int:
+        """Copy the signed log into a new folder, with its records if asked; returns its size. Raises LedgerError."""
+        with self._read() as connection:
+            columns = (entry.c.seq, entry.c.kind, body.c.subject, body.c.nonce, body.c.record)
+            rows = connection.execute(select(*columns).join(body).order_by(entry.c.seq)) if records else None
+            return exports.write(self.published, folder, (tuple(row) for row in rows) if rows else None).size
+
+    def wake(self) -> None:
+        """Have what others left unsigned signed soon, by a thread of this process."""
+        self._background.wake()
 
     def close(self) -> None:
         """Sign what this process appended, as far as that can be done, and close its connections."""
@@ -214,7 +238,7 @@ class Ledger:
             waiting.entry = made
 
     def _empty_log(self) -> None:
-        """SQLite keeps old pages in its write-ahead log until that is emptied; a reader puts it off to the next time."""
+        """SQLite keeps old pages in its write-ahead log until that is emptied; a reader puts that off to the next."""
         with closing(self._reading.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

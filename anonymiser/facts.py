@@ -236,6 +236,8 @@ def _consistent(beacon: Beacon) -> Beacon:
             raise BeaconError("prev", "is missing after the first view of the visit")
     elif beacon.kind in EVENT_TABLES and beacon.kind != "not_found" and not beacon.key:
         raise BeaconError("key", f"is missing on kind {beacon.kind}")
+    elif beacon.kind == "engagement" and not (beacon.engaged[1] or beacon.scroll[1]):
+        raise BeaconError("engaged", "is missing on kind engagement, and so is scroll")
     return beacon
 
 
@@ -317,6 +319,7 @@ def _funnel(beacon: Beacon) -> list[Row]:
 
 
 def _engagement(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) -> list[Row]:
+    """The browser-day leaves its old bucket (none at first) for a later one; the edges are in `bounds`."""
     rows: list[Row] = []
     for statistic, (old, new) in (("engagement", beacon.engaged), ("scroll", beacon.scroll)):
         if new:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anonymiser import facts, scrub
 from anonymiser.agents import Agent
-from anonymiser.bounds import GAP_BUCKETS, OTHER, STATISTICS
+from anonymiser.bounds import BUCKETS, ENGAGED, ENGAGED_FROM, GAP_BUCKETS, OTHER, SCROLLED, STATISTICS
 from anonymiser.errors import BeaconError
 from anonymiser.facts import Beacon, Fact, parse, shred
 
@@ -137,6 +137,7 @@ def test_a_missing_field_is_refused_by_name(field: str) -> None:
         ({"kind": "outbound"}, "key"),
         ({"kind": "download"}, "key"),
         ({"kind": "search"}, "key"),
+        ({"kind": "engagement"}, "engaged"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused_by_name(changes: dict[str, Any], field: str) -> None:
@@ -284,6 +285,16 @@ def test_engagement_moves_from_bucket_to_bucket(engaged: list[int], expected: se
     assert found == {(name, key, "", delta) for name in ("engagement", "scroll") for key, delta in expected}
 
 
+def test_engagement_may_come_without_scroll_and_scroll_without_engagement() -> None:
+    assert rows(body(kind="engagement", engaged=[0, 3])) == {("engagement", "3", "", 1)}
+    assert rows(body(kind="engagement", scroll=[3, 8])) == {("scroll", "3", "", -1), ("scroll", "8", "", 1)}
+
+
+def test_each_bucket_has_a_name() -> None:
+    assert len(ENGAGED) == len(ENGAGED_FROM) == len(SCROLLED) == BUCKETS
+    assert list(ENGAGED_FROM) == sorted(ENGAGED_FROM)
+
+
 def test_a_name_only_the_site_gives_is_kept_a_stranger_is_not() -> None:
     assert rows(body(kind="goal", key="Request a quote", g=1)) == {("goals", "Request a quote", "", 1)}
     assert rows(body(kind="goal", key="Buy ", g=1)) == {("goals", OTHER, "", 1)}
@@ -296,7 +307,7 @@ CANARIES = ("jane.doe@post.example", "+44 20 7946 0958", "4111 1111 1111 1111", 
 @pytest.mark.parametrize("kind", sorted(facts.KINDS))
 def test_no_fact_holds_an_identifier(kind: str, canary: str) -> None:
     everywhere = dict.fromkeys(("key", "referrer", "utm_source", "utm_medium", "utm_campaign", "permit"), canary)
-    hostile = body(kind=kind, path=f"/find/{canary}", prev=f"/{canary}", g=1, **everywhere)
+    hostile = body(kind=kind, path=f"/find/{canary}", prev=f"/{canary}", g=1, engaged=[0, 1], **everywhere)
     for fact in shred(parse(hostile), AGENT, 9, OWN):
         for text in (fact.key1, fact.key2):
             assert canary not in text

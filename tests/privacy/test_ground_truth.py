@@ -105,7 +105,7 @@ def person(chance: Random, number: int) -> Person:
 def day_of(chance: Random, who: int, day: date) -> Iterator[Row]:
     """One browser's day in order; one in eight goes far beyond every limit."""
     busy = chance.random() < 0.125
-    engaged, hour = 0, chance.randrange(8, 12)
+    reached, hour = [0, 0], chance.randrange(8, 12)
     for visit in range(1, chance.randrange(3, 6) if busy else chance.choice((2, 2, 2, 3))):
         source, campaign = chance.choice(sorted(SOURCES)), chance.choice(("", "", "autumn-offers"))
         for _ in range(chance.choice((1, 4, 11)) if busy else chance.choice((1, 1, 2, 3, 4))):
@@ -114,9 +114,10 @@ def day_of(chance: Random, who: int, day: date) -> Iterator[Row]:
             for _ in range(chance.randrange(3) if busy else chance.random() < 0.2):
                 kind = chance.choice(sorted(KEYS))
                 yield Row(who, day, hour, visit, kind, chance.choice(KEYS[kind]), step=chance.choice(("", *STEPS)))
-            if engaged < 8 and chance.random() < 0.5:
-                engaged = chance.randrange(engaged + 1, 9)
-                yield Row(who, day, hour, visit, "engagement", str(engaged))
+            grown = [chance.randrange(level, 9) if chance.random() < 0.4 else level for level in reached]
+            if grown != reached:
+                reached = grown
+                yield Row(who, day, hour, visit, "engagement", f"{grown[0]} {grown[1]}")
         hour += chance.randrange(1, 3)
 
 
@@ -150,7 +151,7 @@ class Device:
     v: int = 0
     k: int = 0
     prev: str = ""
-    engaged: int = 0
+    reached: dict[str, int] = field(default_factory=dict)
     seen: dict[str, list[str]] = field(default_factory=dict)
 
     def beacon(self, row: Row) -> dict[str, Any]:
@@ -162,16 +163,25 @@ class Device:
         if row.kind == "pageview":
             return told | self._view(row, gap)
         if row.kind == "engagement":
-            old, self.engaged = self.engaged, int(row.key)
-            return told | {"engaged": [old, self.engaged], "scroll": [old, self.engaged]}
+            return told | self._grown(row)
         told |= {"g": self._first(row.kind, row.key), "key": row.key}
         return told | {"path": row.key} if row.kind == "not_found" else told
+
+    def _grown(self, row: Row) -> dict[str, Any]:
+        """The day's engaged time, or its deepest scroll, or both, have come into a later bucket."""
+        told = {}
+        for name, new in zip(("engaged", "scroll"), map(int, row.key.split()), strict=True):
+            old = self.reached.get(name, 0)
+            if new > old:
+                told[name] = [old, new]
+                self.reached[name] = new
+        return told
 
     def _gap(self, day: date) -> str:
         if day == self.today:
             return ""
         gap = bucket((day - self.today).days) if self.today else "first"
-        self.today, self.n, self.v, self.engaged, self.seen = day, 0, 0, 0, {}
+        self.today, self.n, self.v, self.reached, self.seen = day, 0, 0, {}, {}
         return gap
 
     def _view(self, row: Row, gap: str) -> dict[str, Any]:
@@ -273,8 +283,9 @@ def of_events(mine: Sequence[Row], limits: Limits) -> Added:
         funnel, number = step.split(":")
         yield "funnels", funnel, number, 1
     reached = [row.key for row in mine if row.kind == "engagement"]
-    for name in ("engagement", "scroll") if reached else ():
-        yield name, reached[-1], "", 1
+    for name, last in zip(("engagement", "scroll"), reached[-1].split() if reached else (), strict=False):
+        if last != "0":
+            yield name, last, "", 1
 
 
 def unique(keys: Iterable[str]) -> list[str]:

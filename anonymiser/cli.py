@@ -6,21 +6,20 @@ Exit codes: 0 done, 1 a check failed, 2 bad usage or input, 3 nothing to do.
 from __future__ import annotations
 
 import json
-import sys
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from anonymiser import catalogue, check, pipeline, weblogs
-from anonymiser.engines import Progress
+from anonymiser import catalogue, check, pipeline, scrub, terminal, weblogs
 from anonymiser.errors import AnonymiserError, InputError
 from anonymiser.explanation import explanation
 from anonymiser.settings import Protection, SiteRules, Workspace
@@ -44,13 +43,15 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**options: Any) -> Any:
         try:
             return command(**options)
-        except (AnonymiserError, ValueError) as error:
+        except (AnonymiserError, ValueError, OSError) as error:
             raise click.exceptions.Exit(_complain(error)) from error
 
     return run
 
 
 def _complain(error: Exception) -> int:
+    if isinstance(error, OSError) and error.strerror:
+        error = InputError(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     click.echo(f"anonymise: {error}", err=True)
     return BAD_INPUT
 
@@ -84,28 +85,100 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--own-host", "own_hosts", multiple=True, help="A host of the site; its links count as internal.")
 @click.option("--exclude", "networks", multiple=True, help="A network whose requests are left out: 192.0.2.0/24.")
 @click.option("--format", "log_format", default="auto", show_default=True, help="See `anonymise formats`.")
+@click.option("--fields", help="Columns of W3C logs without a #Fields line: 'date time c-ip cs-method cs-uri-stem'.")
+@click.option("--open", "ongoing", is_flag=True, help="The log is still written: its last day waits for the next run.")
+@click.option("--skip-released", is_flag=True, help="Leave out the lines of days that are released already.")
 @click.option("--remove", is_flag=True, help="Remove the log files once their statistics are published.")
 @_common
 @_told
-def logs(files: tuple[Path, ...], site: str, log_format: str, remove: bool, as_json: bool, **options: Any) -> None:
-    """Count log files and publish their statistics."""
-    rules = replace(_rules(site, options), own_hosts=frozenset(h.lower() for h in options["own_hosts"]))
+def logs(files: tuple[Path, ...], site: str, remove: bool, as_json: bool, **options: Any) -> None:
+    """Count log files and publish their statistics. A file named - is standard input."""
+    _refuse_loss(files, remove=remove, ongoing=options["ongoing"])
+    rules = replace(
+        _rules(site, options),
+        own_hosts=frozenset(map(_host, options["own_hosts"])),
+        excluded_networks=tuple(map(_network, options["networks"])),
+    )
     started = time.monotonic()
-    with _progress(quiet=as_json) as progress:
+    with terminal.progress(quiet=as_json) as progress:
         report = pipeline.run_logs(
-            Workspace.beside(options["out"]),
+            _workspace(options["out"]),
             files,
-            replace(rules, excluded_networks=options["networks"]),
+            rules,
             datetime.now(UTC),
-            format=log_format,
+            format=_format(options["log_format"], options["fields"]),
+            ongoing=options["ongoing"],
+            skip_released=options["skip_released"],
             remove=remove,
-            memory=options["memory"],
+            memory=_memory(options["memory"]),
             progress=progress,
         )
-    seconds = round(time.monotonic() - started, 2)
-    click.echo(json.dumps(_as_object(report, seconds)) if as_json else _summary(report, options["out"], seconds))
+    _tell(report, options["out"], round(time.monotonic() - started, 2), as_json=as_json)
+
+
+def _tell(report: pipeline.LogReport, out: Path, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(terminal.as_object(report, seconds)))
+        for line in terminal.rejections(report):
+            click.echo(f"anonymise: {line}", err=True)
+    else:
+        for line in terminal.summary(report, out, seconds):
+            click.echo(line)
     if not report.releases:
-        raise click.exceptions.Exit(NOTHING_TO_DO)
+        raise click.exceptions.Exit(BAD_INPUT if terminal.unreadable(report) else NOTHING_TO_DO)
+
+
+def _refuse_loss(files: tuple[Path, ...], *, remove: bool, ongoing: bool) -> None:
+    if remove and ongoing:
+        raise InputError("--remove would remove the lines that --open keeps for the next run; use one of them")
+    if remove and Path("-") in files:
+        raise InputError("--remove cannot remove standard input; leave it out")
+
+
+def _format(asked: str, fields: str | None) -> str:
+    if fields is None:
+        return asked
+    if asked not in (weblogs.AUTO, "iis", "w3c", "cloudfront"):
+        raise InputError(f"--fields names the columns of W3C logs; {asked} has none. Leave out one of the two options")
+    return weblogs.HEADERLESS + fields
+
+
+def _host(text: str) -> str:
+    host = scrub.host(text)
+    if not host or host.startswith("("):
+        raise InputError(f"--own-host {text!r} is no host name; write it like www.shop.example")
+    return host
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError as error:
+        raise InputError(f"--exclude {text!r} is no network; write it like 192.0.2.0/24 or 2001:db8::/32") from error
+
+
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", text, re.IGNORECASE):
+        raise InputError(f"--memory {text!r} is no amount of memory; write it like 2GB or 500MB")
+    return text
+
+
+def _workspace(out: Path) -> Workspace:
+    """Where to write. Refuses to replace what is no statistics file, or one whose budget ledger is gone."""
+    workspace = Workspace.beside(out)
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder; name a file in it, such as {out / 'stats.duckdb'}")
+    if out.exists():
+        with out.open("rb") as file:
+            is_duckdb = file.read(12)[8:] == b"DUCK"
+        if not is_duckdb:
+            raise InputError(f"--out {out} is there already and is no statistics file; name another one")
+        if not workspace.private.is_dir():
+            raise InputError(
+                f"--out {out} is there, but its budget ledger {workspace.private} is not, so nobody can tell which "
+                "days it has answered. Restore that folder, or name another file"
+            )
+    return workspace
 
 
 @main.command()
@@ -119,7 +192,7 @@ def spool(directory: Path, sites: tuple[str, ...], as_json: bool, **options: Any
         raise InputError(f"{directory} is no folder; name the spool of the web server")
     rules = [_rules(site, options) for site in sites]
     report = pipeline.run_spool(
-        Workspace.beside(options["out"]), directory, rules, datetime.now(UTC), memory=options["memory"]
+        _workspace(options["out"]), directory, rules, datetime.now(UTC), memory=_memory(options["memory"])
     )
     found = {"segments": report.segments, "facts": report.facts, "dropped": dict(report.dropped)}
     text = f"{report.segments} segments, {report.facts:,} facts, {len(report.releases)} periods released"
@@ -161,8 +234,9 @@ def explain(stats: Path, key: str | None, statistic: str | None, site: str | Non
 @main.command()
 def formats() -> None:
     """List the log formats that are read, each file's being found by its first lines."""
-    for name in weblogs.FORMATS:
-        click.echo(name)
+    for name, module in weblogs.FORMATS.items():
+        click.echo(f"{name:12} {(module.__doc__ or '').splitlines()[0]}")
+    click.echo("Files may be packed with gzip, bzip2 or zstandard, whatever they are called.")
 
 
 def _rules(site: str, options: dict[str, Any]) -> SiteRules:
@@ -186,63 +260,3 @@ def _declared(options: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     files = [catalogue.read_file(options["catalogue"])] if options["catalogue"] else []
     files += [catalogue.read_sitemap(options["sitemap"])] if options["sitemap"] else []
     return catalogue.joined(*files)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A bar on a terminal, a line for each fifth elsewhere; both on standard error."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with click.progressbar(length=100, label="Reading", file=sys.stderr) as bar:
-            yield lambda done, total: bar.update(_percent(done, total) - bar.pos)
-    else:
-        yield _Fifths()
-
-
-def _percent(done: int, total: int) -> int:
-    return 100 * done // total if total else 0
-
-
-class _Fifths:
-    """Says how far reading is, at 20, 40, 60, 80 and 100 per cent."""
-
-    def __init__(self) -> None:
-        self._said = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        reached = _percent(done, total) // 20 * 20
-        if reached > self._said:
-            self._said = reached
-            click.echo(f"Reading: {reached} %", err=True)
-
-
-def _as_object(report: pipeline.LogReport, seconds: float) -> dict[str, Any]:
-    return {
-        "read": report.read,
-        "counted": report.counted,
-        "dropped": dict(report.dropped),
-        "rejected": report.rejected_total,
-        "rejected_lines": [{"file": r.file, "line": r.line, "reason": r.reason} for r in report.rejected],
-        "seconds": seconds,
-        "release": list(report.releases),
-    }
-
-
-def _summary(report: pipeline.LogReport, out: Path, seconds: float) -> str:
-    dropped = sum(report.dropped.values())
-    lines = [
-        f"{report.read:,} lines read = {report.counted:,} counted + {dropped:,} dropped + "
-        f"{report.rejected_total:,} rejected ({seconds} s)",
-        *(f"  dropped {count:>9,}  {reason}" for reason, count in sorted(report.dropped.items())),
-        *(f"  rejected {r.file}, line {r.line}: {r.reason}" for r in report.rejected),
-    ]
-    if report.rejected_total > len(report.rejected):
-        lines.append(f"  and {report.rejected_total - len(report.rejected):,} more rejected lines")
-    if report.releases:
-        lines.append(
-            f"{len(report.releases)} periods released in {out}; `anonymise explain {out}` says how exact they are"
-        )
-    else:
-        lines.append(f"Nothing to do: these files are released in {out} already, and nothing was changed")
-    return "\n".join(lines)

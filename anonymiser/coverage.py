@@ -75,6 +75,6 @@ def refuse_late(site: str, reasons: Mapping[str, str]) -> None:
     if late:
         raise ReleaseConflict(
             f"site {site!r}: figures for {named} are released already, and this input is not the one that was counted "
-            "then. A second answer for the same days would weaken the protection of the first. Name only files of other "
-            "days, or add --skip-released to leave out the lines of these days"
+            "then. A second answer for the same days would weaken the protection of the first. Name only files of "
+            "other days, or add --skip-released to leave out the lines of these days"
         )

@@ -268,11 +268,11 @@ def _hold_logs(run: _Run, rules: SiteRules, found: LogCounts, *, ongoing: bool, 
         fewest=rules.protection.k,
         closed=clock.last_closed(run.now, rules.zone) if ongoing else None,
     )
-    if not (skip_released or run.budget.knows(rules.key, found.digest)):
+    holding = run.holding(rules.key)
+    if not (skip_released or found.digest in holding.folded or run.budget.knows(rules.key, found.digest)):
         coverage.refuse_late(rules.key, unwanted)
     wanted = {cell: count for cell, count in found.counts.items() if cell[0] not in unwanted}
     if wanted:
-        holding = run.holding(rules.key)
         holding.fold({found.digest: LOGS}, wanted)
         holding.save()
     dropped = Counter[str]()

@@ -174,8 +174,13 @@ class Budget:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise StatisticsError(
+                f"the budget ledger {self._file} could not be written ({error}); make room or give rights to it and "
+                "run again: what was published before is unchanged"
+            ) from error
 
 
 @contextmanager

@@ -1,19 +1,24 @@
-"""docs/privacy.md prints the table of bounds from the code; this keeps it the same.
+"""docs/privacy.md prints the tables of bounds and of days that add up from the code; this keeps them the same.
 
-To renew the page: `python tests/privacy/test_privacy_page.py`.
+To renew the page: `python -m tests.privacy.test_privacy_page`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from anonymiser.bounds import STATISTICS
+from anonymiser.protect import DELTA_FOR_THRESHOLDS
+from anonymiser.settings import Protection
+from anonymiser.zcdp import largest_rho, least_epsilon
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "privacy.md"
-START, END = "<!-- bounds -->\n", "<!-- /bounds -->"
+EPSILONS, DAYS = (0.5, 1.0, 2.0, 4.0), (1, 2, 5, 7, 30, 90, 365)
 
 
-def table() -> str:
+def bounds() -> str:
     rows = [
         f"| `{s.name}` | {s.l2:.3g} | {s.linf} | {s.keys_touched} | {s.weight:g} | {s.schedule} |\n"
         for s in STATISTICS.values()
@@ -21,16 +26,52 @@ def table() -> str:
     return "| statistic | L2 | L∞ | cells | share | released |\n|---|---|---|---|---|---|\n" + "".join(rows)
 
 
+def days() -> str:
+    delta = Protection().delta * (1 - DELTA_FOR_THRESHOLDS)
+    head = "| active days | " + " | ".join(f"ε {epsilon:g} a day" for epsilon in EPSILONS) + " |\n"
+    rows = [
+        f"| {days} | "
+        + " | ".join(f"{least_epsilon(days * largest_rho(e, delta), delta):.1f}" for e in EPSILONS)
+        + " |\n"
+        for days in DAYS
+    ]
+    return head + "|---" * (len(EPSILONS) + 1) + "|\n" + "".join(rows)
+
+
+TABLES = {"bounds": bounds, "days": days}
+
+
 def renewed(text: str) -> str:
-    head, _, rest = text.partition(START)
-    _, _, tail = rest.partition(END)
-    return head + START + table() + END + tail
+    for name, table in TABLES.items():
+        head, _, rest = text.partition(f"<!-- {name} -->\n")
+        _, _, tail = rest.partition(f"<!-- /{name} -->")
+        text = f"{head}<!-- {name} -->\n{table()}<!-- /{name} -->{tail}"
+    return text
 
 
-def test_the_page_prints_the_table_of_the_code() -> None:
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_prints_the_table_of_the_code(name: str) -> None:
     text = PAGE.read_text("utf-8")
-    assert START in text
+    assert text.count(f"<!-- {name} -->\n") == text.count(f"<!-- /{name} -->") == 1
+    assert TABLES[name]() in text
+
+
+def test_the_page_is_as_renewing_would_write_it() -> None:
+    text = PAGE.read_text("utf-8")
     assert renewed(text) == text
+
+
+def test_the_words_about_single_statistics_hold() -> None:
+    """The page derives each L2 from its kind of statistic; every statistic is named there once."""
+    part = PAGE.read_text("utf-8").partition("Where they come from:")[2].partition("## Noise")[0]
+    once = [s.name for s in STATISTICS.values() if (s.l2, s.linf, s.keys_touched) == (1, 1, 1)]
+    several = [
+        s.name for s in STATISTICS.values() if s.linf == 1 and s.l2**2 == pytest.approx(s.keys_touched) and s.l2 > 1
+    ]
+    assert all(f"`{name}`" in part for name in STATISTICS if name != "exits")
+    assert set(once) == {"visitors", "hours", "entries", "sources", "campaigns", "countries", "devices", "browsers",
+                         "languages", "screens"}  # fmt: skip
+    assert set(several) == {"pages", "goals", "funnels", "returning", "engagement", "scroll"}
 
 
 if __name__ == "__main__":

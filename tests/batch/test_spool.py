@@ -239,10 +239,12 @@ def test_a_kill_in_the_midst_of_writing_corrupts_nothing(tmp_path: Path, seconds
     )
     begun = endless.replace("spool.add(", 'number or print("ready", flush=True); spool.add(')
     child = subprocess.Popen([sys.executable, "-c", begun, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout
-    child.stdout.readline()
-    time.sleep(seconds)
-    kill(child)
+    try:
+        assert child.stdout
+        child.stdout.readline()
+        time.sleep(seconds)
+    finally:
+        kill(child)
     numbers = Counter(int(fact.key1[1:]) for fact in written(tmp_path))
     assert numbers == dict.fromkeys(range(len(numbers)), 3)
     assert len(numbers) % 64 == 0

@@ -161,10 +161,16 @@ class Background:
         self._attempt()
 
     def _run(self) -> None:
-        while self._woken.wait() and not self._stopping.wait(PAUSE_SECONDS):
-            self._woken.clear()
+        while self._called():
             while not self._attempt() and not self._stopping.wait(AGAIN_SECONDS):
                 pass
+
+    def _called(self) -> bool:
+        """Wait for something to do; False on stopping, which is asked for last, or a stop just before would be lost."""
+        self._woken.wait()
+        self._stopping.wait(PAUSE_SECONDS)
+        self._woken.clear()
+        return not self._stopping.is_set()
 
     def _attempt(self) -> bool:
         try:

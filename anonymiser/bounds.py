@@ -26,6 +26,7 @@ ENGAGED: Final = ("0-9 s", "10-29 s", "30-59 s", "1-2 min", "2-5 min", "5-10 min
 SCROLLED: Final = ("0-12 %", "12-25 %", "25-37 %", "37-50 %", "50-62 %", "62-75 %", "75-87 %", "87-100 %")
 
 OTHER: Final = "(other)"
+CUT: Final = 1 / 16  # of the threshold of a key nobody declared: so much must be there before noise is drawn for it
 ROUNDING: Final = 5  # counts under the threshold policy are multiples of this
 GAP_BUCKETS: Final = (*(str(days) for days in range(1, 32)), "32-60", "61-90", "91-180", "181-365", "more", "first")
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import duckdb
 
 from anonymiser import scrub
-from anonymiser.bounds import STATISTICS
+from anonymiser.bounds import CUT, STATISTICS
 from anonymiser.errors import StatisticsError
 
 LONGEST_RANGE: Final = 91
@@ -354,10 +354,15 @@ def _limits(release: Release, statistic: str) -> tuple[_Limit, _Limit]:
         return (inf, 0.0), (inf, 0.0)
     bound, touched = release.bounds[statistic], release.keys_touched
     chance = release.delta * DELTA_OF_KEYS / max(touched, 1)
-    sigma, fold = sqrt(2) * bound["sigma"], bound["fold"]
-    reach = sqrt(2 * log(1 / chance))
-    most = bound["keys_touched"] if fold > 1 else bound["linf"]
-    return (bound["linf"] + sigma * reach, sigma**2), (most + fold * sigma * reach, (fold * sigma) ** 2)
+    sigma, reach = sqrt(2) * bound["sigma"], sqrt(2 * log(1 / chance))
+    most = bound["keys_touched"] if bound["fold"] > 1 else bound["linf"]
+    wide = bound["fold"] * sigma
+    return (_with_cut(bound["linf"] + sigma * reach), sigma**2), (_with_cut(most + wide * reach), wide**2)
+
+
+def _with_cut(above: float) -> float:
+    """A threshold with the cut that comes before it (protect/dp.py)."""
+    return int(above * CUT) + above
 
 
 def _hidden(key: str, sigma: float, limits: Sequence[tuple[_Limit, _Limit]]) -> float:

@@ -3,16 +3,15 @@
     python bench/utility.py             the table
     python bench/utility.py weights     the weights that bring every figure equally close to its target
 
-A site is simulated browser by browser. What its beacons say goes through `facts.shred`, so the bounds are those of the
-product and what they cut off counts as error; the noise is `protect.sigmas`; the figures are what `stats` answers from
-a published file. The file holds the exact bounded counts, so the error is known without drawing: it is normal, with
-the bias of that answer and the sigma the answer itself claims. Real releases check it before anything is printed.
+A site is simulated browser by browser. Its beacons go through `facts.shred`, so what the bounds cut off counts as
+error; the noise is `protect.sigmas`; figures are what `stats` answers from a published file. That file holds the exact
+bounded counts, so the error is known without drawing: it is normal, with the bias of that answer and the sigma the
+answer itself claims. Real releases check it before anything is printed.
 
 The simulated site (February 2027, which is four whole weeks; ranges go on for 90 days):
 * Half of a day's visitors come on that day only. The others are regulars, each with a chance to come on a day drawn
   between 1/60 and 1/1.4 (uniform in its logarithm). Weekends are quieter.
-* A visitor makes another visit that day with chance 0.13; each visit has a geometric number of pages, 2.43 on average,
-  so that six views a day keep 93 % of all views, as the bounds intend.
+* A visitor makes another visit that day with chance 0.13; each visit has a geometric number of pages, 2.43 on average.
 * 120 pages by Zipf's law (exponent 1), never the same twice running, all of them in the site's sitemap.
 * Seven sources from direct (40 %) to AI assistants (3 %); half of later visits come as the first did.
 * 100,000 visitors a day are 2,000 visitors a day with every count taken fifty times.
@@ -28,7 +27,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import accumulate
 from math import erf, log, sqrt
 from pathlib import Path
@@ -50,6 +49,7 @@ SIMULATED = 2_000
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 FIRST = date(2027, 2, 1)
 MONTH, LONGEST, BEFORE = 28, 90, 90
+WINDOWS = [(at, n) for n, step in ((7, 3), (28, 10), (60, 30), (90, 90)) for at in range(0, LONGEST - n + 1, step)]
 WEEKDAYS = (1.1, 1.1, 1.1, 1.1, 1.05, 0.75, 0.8)
 REGULARS = 0.5
 RARELY, OFTEN = 1 / 60, 1 / 1.4
@@ -57,7 +57,6 @@ AGAIN, PAGES_A_VISIT, PAGES = 0.13, 2.43, 120
 SOURCES = {"": 40, "www.google.com": 30, "www.bing.com": 10, "news.example": 7, "www.linkedin.com": 6,
            "duckduckgo.com": 4, "chatgpt.com": 3}  # fmt: skip
 AGENT = Agent("Firefox", "Linux", "desktop", "")
-AT = datetime(2027, 6, 1, tzinfo=UTC)
 
 Counts = Counter[tuple[int, str, str, str]]
 """(day, statistic, key1, key2) -> count; days from FIRST."""
@@ -96,9 +95,6 @@ class Site:
         return Site(self.visitors * factor, *grown, {key: n * factor for key, n in self.ranges.items()})
 
 
-# -- the simulated site -----------------------------------------------------------------------------------------------
-
-
 def simulated(visitors: int, seed: int = 1) -> Site:
     """A site with that many visitors on an average day."""
     rng = Random(seed)
@@ -116,12 +112,7 @@ def simulated(visitors: int, seed: int = 1) -> Site:
             bounded[day, name, "part", ""] = round(share * bounded[day, "visitors", "", ""])
     # What these mean is the bounded count itself: the first visit's entry and exit, a part of the visitors.
     truth.update({key: count for key, count in bounded.items() if key[1] in ("entries", "exits", *LESSER)})
-    return Site(visitors, bounded, truth, {(at, days): _different(come, at, days) for at, days in _windows()})
-
-
-def _windows() -> Iterator[tuple[int, int]]:
-    for days, step in ((7, 3), (28, 10), (90, 90)):
-        yield from ((at, days) for at in range(0, LONGEST - days + 1, step))
+    return Site(visitors, bounded, truth, {(at, days): _different(come, at, days) for at, days in WINDOWS})
 
 
 def _different(come: Iterable[Sequence[int]], first: int, days: int) -> int:
@@ -196,9 +187,6 @@ def _other_page(rng: Random, page: str) -> str:
     return drawn
 
 
-# -- what is published of it ------------------------------------------------------------------------------------------
-
-
 def exact(site: Site, noise: Shares) -> Iterator[Cell]:
     """Cells whose values are the exact bounded counts, and whose sigmas are those of the noise."""
     for schedule in ("daily", "breakdown"):
@@ -222,23 +210,17 @@ def _counted(site: Site, schedule: Schedule) -> list[Period]:
     days, length = (LONGEST, "day") if schedule == "daily" else (MONTH, grain(site.visitors, None))
     spans = periods(FIRST, FIRST + timedelta(days=days - 1), length, whole=True)
     found = [Period(start, end, Counter()) for start, end in spans]
-    of_day = {day: period for period in found for day in _days(period)}
+    of_day = {(p.start - FIRST).days + n: p for p in found for n in range((p.end - p.start).days + 1)}
     for (day, name, *key), count in site.bounded.items():
         if STATISTICS[name].schedule == schedule and day in of_day:
             of_day[day].counts[name, (key[0], key[1])] += count
     return found
 
 
-def _days(period: Period) -> Iterator[int]:
-    yield from range((period.start - FIRST).days, (period.end - FIRST).days + 1)
-
-
 def _cell(period: Period, statistic: Statistic, key1: str, key2: str, count: int, sigma: float) -> Cell:
     days = (period.end - period.start).days + 1
     return Cell("", "site", period.start, days, statistic.table, key1, key2, statistic.metric, count, sigma)
 
-
-# -- the figures ------------------------------------------------------------------------------------------------------
 
 Ask = Callable[[Statistics, Site], Iterator[Item]]
 
@@ -284,7 +266,7 @@ def _ranks(statistic: str, days: int, ranks: slice) -> Ask:
 @dataclass(frozen=True)
 class Figure:
     """What someone reads. At 240 visitors a day and epsilon 2 its error, bias included, should be at most `target` (0:
-    nothing was promised); its noise alone should be at most `aim`, which is what the weights are searched by."""
+    nothing was promised); its noise alone at most `aim`, which the weights are searched by."""
 
     name: str
     statistic: str
@@ -300,6 +282,7 @@ PRINTED = (
     Figure("bounces of a day", "bounces", 0.20, _total("bounces")),
     Figure("visitors of 7 days", "returning", 0.04, _range(7), 0.04),
     Figure("visitors of 28 days", "returning", 0.04, _range(28), 0.04),
+    Figure("visitors of 60 days", "returning", 0.04, _range(60), 0.04),
     Figure("visitors of 90 days", "returning", 0.04, _range(90), 0.04),
     Figure("top-10 pages of a week", "pages", 0.10, _ranks("pages", 7, slice(10)), 0.10),
     Figure("  the 10th alone", "pages", 0.15, _ranks("pages", 7, slice(9, 10))),
@@ -342,14 +325,10 @@ def asked(figures: Iterable[Figure], site: Site, cells: Iterable[Cell]) -> dict[
             return {figure.name: list(figure.ask(stats, site)) for figure in figures}
 
 
-# -- the weights ------------------------------------------------------------------------------------------------------
-
-
 def searched(site: Site, epsilon: float = 2.0, rounds: int = 25) -> dict[str, float]:
-    """Weights (of 100) under which no statistic's figures are further from their aims, in proportion, than another's.
+    """Weights (of 100) under which no statistic is further from its aim than another: twice as far, four times as much.
 
-    A statistic whose worst figure is twice as far off as the others' needs four times the weight. Only noise counts
-    here: what a bound cuts off, no weight can buy back.
+    Only noise counts here: what a bound cuts off, no weight can buy back.
     """
     whole = sum(s.weight for s in STATISTICS.values())
     weights = {s.name: s.weight / whole for s in STATISTICS.values()}
@@ -366,14 +345,8 @@ def searched(site: Site, epsilon: float = 2.0, rounds: int = 25) -> dict[str, fl
     return {name: 100 * weight for name, weight in weights.items()}
 
 
-# -- the table --------------------------------------------------------------------------------------------------------
-
-
 def trustworthy(site: Site, draws: int = 8) -> str:
-    """Compare the errors of real releases with those foreseen; a difference that chance does not explain ends the run.
-
-    Figures with fewer than a hundred draws say too little and are left out.
-    """
+    """Compare real releases with what is foreseen (from 100 draws on); a difference beyond chance ends the run."""
     foreseen = asked(PRINTED, site, exact(site, sigmas(Protection(), "beacons")))
     errors: dict[str, list[float]] = {figure.name: [] for figure in PRINTED}
     for _ in range(draws):

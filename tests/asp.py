@@ -39,7 +39,7 @@ class Interpreter:
         command = [sys.executable, "-W", "ignore", "-m", "ASPPY", "127.0.0.1", str(port), str(self.folder)]
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.folder}
         self.process = subprocess.Popen(command, env={"ASP_PY_ALLOW_LOCALHOST": "1"}, **quiet)
-        for _ in range(200):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return port

@@ -27,7 +27,7 @@ from consent_app.demo.traffic import Quiet
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.asp import Interpreter
-from tests.browser.conftest import stranger
+from tests.browser.conftest import LOOK, PATIENCE, asked, stranger, until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 PARTNER = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A partner</title>
@@ -61,11 +61,6 @@ def server(app: Flask, port: int = 0) -> Iterator[int]:
         http.server_close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def html_of(steps: list[Step]) -> str:
     """A page with everything the steps say belongs into a page."""
     return PARTNER.format(
@@ -83,7 +78,10 @@ class Installation:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self.stack = stack
-        self.ports = {name: free_port() for name in ("nginx", "caddy", "asp", "jinja", "echo", "script", "subdomain")}
+        # Held until each is needed, or another server of these tests might be given one of them.
+        names = ("nginx", "caddy", "asp", "jinja", "echo", "script", "subdomain")
+        self.held = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+        self.ports = {name: int(held.getsockname()[1]) for name, held in self.held.items()}
         plain = Settings.from_environment({}, home=folder / "home")
         home.create(plain)
         plain.sites_file.write_text(self._own_origins(plain.sites_file.read_text("utf-8")), "utf-8")
@@ -118,6 +116,11 @@ class Installation:
         """An application of a partner's, on a port of its own."""
         return f"http://127.0.0.1:{self.stack.enter_context(server(app))}"
 
+    def free(self, *names: str) -> None:
+        """Let somebody listen at these ports."""
+        for name in names:
+            self.held[name].close()
+
     def run(self, command: list[str], port: int, **environment: str) -> None:
         """A program that serves on that port until the tests end."""
         process = subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True)
@@ -127,7 +130,7 @@ class Installation:
             process.communicate()
 
         self.stack.callback(stop)
-        for _ in range(200):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
@@ -226,6 +229,7 @@ def nginx(installation: Installation) -> Installation:
         f"http {{ access_log {ours.folder}/access.log; {places}\n{inside}\n}}",
         "utf-8",
     )
+    ours.free("nginx", "asp", "jinja", "echo")
     ours.run([NGINX, "-p", str(ours.folder), "-c", str(whole)], ports["nginx"])
     return ours
 
@@ -249,6 +253,7 @@ def caddy(installation: Installation) -> Installation:
         "utf-8",
     )
     command = [found, "run", "--config", str(whole), "--adapter", "caddyfile"]
+    ours.free("caddy")
     ours.run(command, port, HOME=str(ours.folder))
     return ours
 
@@ -270,6 +275,7 @@ def foreign(installation: Installation, name: str) -> Iterator[Way]:
     below = "http://consent.defibrental.localhost:" + installation.service.rpartition(":")[2]
     steps = [Step(step.about, step.paste.replace("https://consent.defibrental.example", below)) for step in steps]
     headers = {"Content-Security-Policy": policy_of(steps)}
+    installation.free(name)
     with ExitStack() as stack:
         site = partner_app(html_of(steps), headers)
         port = stack.enter_context(server(site, installation.ports[name]))
@@ -295,10 +301,10 @@ class Views:
         context.on("response", lambda got: self.answers.append(got.status) if got.url.endswith("/v1/collect") else None)
 
     def wait(self, page: Page, number: int) -> None:
-        for _ in range(200):
+        for _ in range(PATIENCE // LOOK):
             if len(self.answers) >= number:
                 break
-            page.wait_for_timeout(50)
+            page.wait_for_timeout(LOOK)
         assert self.answers == [202] * number
 
 
@@ -321,6 +327,7 @@ def test_a_visitor_chooses_is_counted_and_thinks_again(visitor: BrowserContext, 
     page = visitor.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(way.url)
+    asked(page)
     expect(bar(page)).to_be_visible()
     assert page.evaluate(KEPT) == {"cookie": "", "local": [], "session": []} and visitor.cookies() == []
     press(page, "Accept all")
@@ -334,6 +341,7 @@ def test_a_visitor_chooses_is_counted_and_thinks_again(visitor: BrowserContext, 
     page.get_by_role("dialog").get_by_role("button", name="Reject all").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.reload()
+    until(page, "!!window.ConsentBanner")
     page.wait_for_timeout(300)
     views.wait(page, 2)
     assert page.evaluate("ConsentBanner.acceptedCategory('statistics')") is False
@@ -383,6 +391,7 @@ def test_without_javascript_the_page_of_cookies_decides(chromium: Browser, nginx
 def test_the_links_of_a_fetched_banner_stay_on_the_host(visitor: BrowserContext, nginx: Installation) -> None:
     page = visitor.new_page()
     page.goto(proxied(nginx, "nginx").url)
+    asked(page)
     press(page, "Choose")
     link = page.get_by_role("dialog").get_by_role("link")
     assert link.evaluate("link => link.href").startswith(proxied(nginx, "nginx").url + "cookies?site=kent")

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from anonymiser.errors import InputError, SegmentError
 from anonymiser.segments import sync_directory
 
-MAGIC: Final = b"consent-holding 1\n"
+MAGIC: Final = b"consent-holding 2\n"
 NONCE_BYTES: Final = 12
 _SITE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -78,8 +78,11 @@ class Holding:
             ) from error
 
     def _packed(self) -> bytes:
-        cells = [[*cell, count] for cell, count in sorted(self.counts.items()) if count]
-        return json.dumps({"folded": self.folded, "cells": cells}, separators=(",", ":")).encode()
+        tables: dict[str, dict[str, list[tuple[str, str, int]]]] = {}
+        for (day, statistic, key1, key2), count in self.counts.items():
+            if count:
+                tables.setdefault(day, {}).setdefault(statistic, []).append((key1, key2, count))
+        return json.dumps({"folded": self.folded, "counts": tables}, separators=(",", ":")).encode()
 
     def _bound(self) -> bytes:
         return MAGIC + self._site.encode()
@@ -88,7 +91,14 @@ class Holding:
         if self._file.exists():
             content = self._opened(self._file.read_bytes())
             self.folded = dict(content["folded"])
-            self.counts = Counter({(day, name, key1, key2): n for day, name, key1, key2, n in content["cells"]})
+            self.counts = Counter(
+                {
+                    (day, statistic, key1, key2): count
+                    for day, tables in content["counts"].items()
+                    for statistic, rows in tables.items()
+                    for key1, key2, count in rows
+                }
+            )
 
     def _opened(self, sealed: bytes) -> dict[str, Any]:
         body = sealed.removeprefix(MAGIC)

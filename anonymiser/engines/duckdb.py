@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache, partial
 from importlib.resources import files as package_files
 from ipaddress import ip_address, ip_network
@@ -19,7 +20,8 @@ import duckdb
 import pyarrow as pa
 
 from anonymiser import agents, bounds, sources, weblogs
-from anonymiser.engines import END_OF_TIME, Counts, LogCounts, Rejected
+from anonymiser.engines import END_OF_TIME, Counts, LogCounts
+from anonymiser.engines.requests import REJECTED, Requests
 from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
@@ -27,7 +29,9 @@ from anonymiser.weblogs.lines import MAX_LINE
 from anonymiser.weblogs.targets import ASSETS, read_target
 
 IDLE_MINUTES: Final = 30
-REJECTED_SHOWN: Final = 20
+ROWS_AT_ONCE: Final = 50_000
+EVENTS_AT_ONCE: Final = 1_000_000
+ASSET_TARGET: Final = rf"(?i)^[^?]*\.(?:{'|'.join(sorted(ASSETS))})(?:\?|$)"
 LIMITS: Final = {
     "views": bounds.VIEWS_PER_DAY,
     "visits": bounds.VISITS_PER_DAY,
@@ -71,10 +75,10 @@ class DuckDBEngine:
         weblogs.check_files(files)
         formats = [_format(path, format) for path in files]
         with self._connection() as connection:
-            digests = _read(connection, files, formats, latest, progress)
-            _dictionaries(connection, rules)
-            _derive(connection, rules)
-            return _result(connection, files, digests)
+            requests = Requests()
+            digests = _read(connection, requests, files, formats, latest, progress)
+            _dictionaries(connection, requests, rules)
+            return _result(connection, requests, digests)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
@@ -95,25 +99,23 @@ def _format(path: Path, asked: str) -> str:
 
 def _read(
     connection: duckdb.DuckDBPyConnection,
+    requests: Requests,
     files: Sequence[Path],
     formats: Sequence[str],
     latest: datetime,
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
-    """Fill `requests` with every line of every file; returns each file's SHA-256."""
+    """Take in every line of every file; returns each file's SHA-256."""
     total, done = sum(map(weblogs.size, files)), 0
-    connection.execute(
-        "CREATE TABLE requests (file INTEGER, line BIGINT, verdict VARCHAR, problem VARCHAR, ts TIMESTAMP, ip VARCHAR, "
-        "agent VARCHAR, target VARCHAR, referrer VARCHAR, status SMALLINT, has_agent BOOLEAN)"
-    )
     digests = []
-    for number, (path, name) in enumerate(zip(files, formats, strict=True)):
+    for path, name in zip(files, formats, strict=True):
         text, raw = weblogs.opened(path)
         with raw, text:
             source = _Watched(text, raw, partial(_report, progress, done, total))
             try:
-                _insert(connection, number, name, source, latest)
-            except (EOFError, zlib.error, OSError, duckdb.Error) as error:
+                for batch in _parsed(connection, name, source, latest):
+                    requests.add(path.name, batch)
+            except (EOFError, zlib.error, OSError, duckdb.Error, pa.ArrowInvalid) as error:
                 raise _unreadable(path, source, error) from error
         digests.append(source.digest.hexdigest())
         done += weblogs.size(path)
@@ -133,9 +135,10 @@ def _report(progress: Callable[[int, int], None] | None, done: int, total: int, 
         progress(done + at, total)
 
 
-def _insert(
-    connection: duckdb.DuckDBPyConnection, number: int, name: str, source: IO[bytes] | Any, latest: datetime
-) -> None:
+def _parsed(
+    connection: duckdb.DuckDBPyConnection, name: str, source: IO[bytes] | Any, latest: datetime
+) -> Iterator[pa.RecordBatch]:
+    """Every line of one file as `sql/keep.sql` has it, in order, while the engine reads on."""
     batches = weblogs.batches(name, weblogs.blocks(source))
     first = next(batches, None)
     if first is None:
@@ -144,14 +147,9 @@ def _insert(
     connection.register("blocks", reader)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {statement('lines')}")
     reading = f"({statement(weblogs.FORMATS[name].SQL)}) AS lines_read"
+    values = {"max_line": MAX_LINE, "assets": ASSET_TARGET, "latest": latest.astimezone(UTC).replace(tzinfo=None)}
     keeping = statement("keep").replace("lines_read", reading)
-    values = {
-        "max_line": MAX_LINE,
-        "file": number,
-        "assets": sorted(ASSETS),
-        "latest": latest.astimezone(UTC).replace(tzinfo=None),
-    }
-    connection.execute(f"INSERT INTO requests {keeping}", values)
+    yield from connection.execute(keeping, values).to_arrow_reader(ROWS_AT_ONCE)
     connection.unregister("blocks")
 
 
@@ -181,49 +179,40 @@ class _Watched:
         return data
 
 
-def _dictionaries(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
+def _dictionaries(connection: duckdb.DuckDBPyConnection, requests: Requests, rules: SiteRules) -> None:
     """Python looks at each distinct text once; SQL joins the answers back, as small numbers."""
-    _targets(connection)
-    agents_found = ((number, text, *_agent(text)) for number, text in enumerate(_distinct(connection, "agent")))
-    _dictionary(connection, "agents", ("agent_id", "agent", "browser", "system", "device", "bot"), agents_found)
-    hosts = [(text, sources.referrer_host(text)) for text in _distinct(connection, "referrer")]
-    spam = ((number, text, bool(sources.SPAM.search(host))) for number, (text, host) in enumerate(hosts))
-    _dictionary(connection, "referrers", ("referrer_id", "referrer", "spam"), spam)
-    _sources(connection, [host for _, host in hosts], rules.own_hosts)
-    _addresses(connection, [ip_network(network) for network in rules.excluded_networks])
+    connection.register("requests", requests.table())
+    _targets(connection, requests.texts["target"])
+    agents_found = ((number, *_agent(text)) for text, number in requests.texts["agent"].items())
+    _dictionary(connection, "agents", ("agent_id", "browser", "system", "device", "bot"), agents_found)
+    hosts = [sources.referrer_host(text) for text in requests.texts["referrer"]]
+    spam = ((number, bool(sources.SPAM.search(host))) for number, host in enumerate(hosts))
+    _dictionary(connection, "referrers", ("referrer_id", "spam"), spam)
+    _sources(connection, hosts, rules.own_hosts)
+    networks = [ip_network(network) for network in rules.excluded_networks]
+    excluded = [number for ip, number in requests.texts["ip"].items() if networks and _within(ip, networks)]
+    values = {"zone": rules.timezone, "excluded": excluded}
+    connection.execute(f"CREATE TEMP TABLE events AS {statement('events')}", values)
 
 
-def _targets(connection: duckdb.DuckDBPyConnection) -> None:
+def _targets(connection: duckdb.DuckDBPyConnection, targets: Mapping[str, int]) -> None:
     """Targets, and the pages that many of them share."""
     pages: dict[str, int] = {}
     rows = []
-    for number, text in enumerate(_distinct(connection, "target")):
-        target, page, *rest = read_target(text)
-        rows.append((number, target, pages.setdefault(page, len(pages)), *rest))
-    columns = ("target_id", "target", "page_id", "kind", "campaign", "utm_source", "utm_medium")
+    for text, number in targets.items():
+        _, page, *rest = read_target(text)
+        rows.append((number, pages.setdefault(page, len(pages)), *rest))
+    columns = ("target_id", "page_id", "kind", "campaign", "utm_source", "utm_medium")
     _dictionary(connection, "targets", columns, rows)
     _dictionary(connection, "pages", ("page", "page_id"), pages.items())
 
 
 def _sources(connection: duckdb.DuckDBPyConnection, hosts: Sequence[str], own_hosts: frozenset[str]) -> None:
     tagged = connection.execute(
-        "SELECT DISTINCT referrer_id, utm_source, utm_medium "
-        "FROM requests JOIN targets USING (target) JOIN referrers USING (referrer)"
+        "SELECT DISTINCT referrer_id, utm_source, utm_medium FROM requests JOIN targets USING (target_id)"
     ).fetchall()
     rows = ((n, source, medium, *_source(hosts[n], source, medium, own_hosts)) for n, source, medium in tagged)
     _dictionary(connection, "sources", ("referrer_id", "utm_source", "utm_medium", "source", "channel"), rows)
-
-
-def _addresses(connection: duckdb.DuckDBPyConnection, networks: Sequence[Any]) -> None:
-    connection.execute(f"CREATE TABLE ips AS {statement('ips')}")
-    if networks:
-        excluded = [[ip] for ip in _distinct(connection, "ip") if _within(ip, networks)]
-        connection.executemany("UPDATE ips SET excluded = TRUE WHERE ip = ?", excluded) if excluded else None
-
-
-def _distinct(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
-    rows = connection.execute(f"SELECT DISTINCT {column} FROM requests WHERE verdict IS NULL")  # noqa: S608
-    return [text for (text,) in rows.fetchall()]
 
 
 def _dictionary(
@@ -258,32 +247,50 @@ def _within(ip: str, networks: Sequence[Any]) -> bool:
     return any(address in network for network in networks)
 
 
-def _derive(connection: duckdb.DuckDBPyConnection, rules: SiteRules) -> None:
-    """Events, visits and first-of-their-kind events, each from the one before."""
-    values = {"zone": rules.timezone, "idle_minutes": IDLE_MINUTES}
-    for name in ("events", "visits", "firsts"):
+def _result(connection: duckdb.DuckDBPyConnection, requests: Requests, digests: Sequence[str]) -> LogCounts:
+    counts: Counts = {}
+    for first, last in _spans(connection):
+        counts |= _count(connection, {"first": first, "last": last, "idle_minutes": IDLE_MINUTES, **LIMITS})
+    tally: Counter[str] = requests.left_out + Counter(dict(connection.execute(statement("tally")).fetchall()))
+    counted, rejected = tally.pop("", 0), tally.pop(REJECTED, 0)
+    return LogCounts(
+        counts=counts,
+        read=requests.read,
+        counted=counted,
+        dropped=dict(sorted(tally.items())),
+        rejected=tuple(requests.rejected),
+        rejected_total=rejected,
+        digest=hashlib.sha256("".join(sorted(digests)).encode()).hexdigest(),
+    )
+
+
+def _spans(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[date, date]]:
+    """All days in stretches of at most EVENTS_AT_ONCE events (or one day): nothing is counted across days."""
+    days = connection.execute("SELECT day, count(*) FROM events GROUP BY day ORDER BY day").fetchall()
+    stretch: list[date] = []
+    held = 0
+    for day, events in days:
+        if stretch and held + events > EVENTS_AT_ONCE:
+            yield stretch[0], stretch[-1]
+            stretch, held = [], 0
+        stretch.append(day)
+        held += events
+    if stretch:
+        yield stretch[0], stretch[-1]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> Counts:
+    """The counts of a stretch of days: visits and first-of-their-kind events, then every statistic."""
+    for name in ("visits", "firsts"):
         text = statement(name)
-        connection.execute(f"CREATE TEMP TABLE {name} AS {text}", _used(text, values))
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", _used(text, values))
+    text = statement("counts")
+    return _counts(connection.execute(text, _used(text, values)))
 
 
 def _used(text: str, values: dict[str, Any]) -> dict[str, Any]:
     """The parameters a statement names; DuckDB refuses others."""
     return {name: value for name, value in values.items() if re.search(rf"\${name}\b", text)}
-
-
-def _result(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], digests: Sequence[str]) -> LogCounts:
-    tally: dict[str, int] = dict(connection.execute(statement("tally")).fetchall())
-    counted, rejected = tally.pop("", 0), tally.pop("rejected", 0)
-    shown = connection.execute(statement("rejected"), {"most": REJECTED_SHOWN}).fetchall()
-    return LogCounts(
-        counts=_counts(connection.execute(statement("counts"), LIMITS)),
-        read=counted + rejected + sum(tally.values()),
-        counted=counted,
-        dropped=dict(sorted(tally.items())),
-        rejected=tuple(Rejected(files[file].name, line, reason) for file, line, reason in shown),
-        rejected_total=rejected,
-        digest=hashlib.sha256("".join(sorted(digests)).encode()).hexdigest(),
-    )
 
 
 def _counts(result: duckdb.DuckDBPyConnection) -> Counts:

@@ -4,7 +4,7 @@ One statistic has up to three kinds of cells. With sigma the noise of a plain ce
 texts may meet in one cell, see `bounds.Statistic`):
 
 * declared keys: sigma, published always, zeros too;
-* undeclared keys: sqrt(2) sigma, published when the noisy value passes a threshold;
+* undeclared keys: sqrt(2) sigma, published when the count passes a cut and the noisy value a threshold;
 * "(other)", the sum of what was not published: sqrt(2) fold sigma, published always.
 
 What a browser-day adds to undeclared keys is looked at twice, once for the threshold and once in "(other)"; at
@@ -25,6 +25,7 @@ from anonymiser.bounds import OTHER, Statistic
 from anonymiser.catalogue import Key
 
 TWICE: Final = sqrt(2)
+CUT: Final = 1 / 16  # of the threshold: it spares nine of ten keys their noise, and a threshold a sixteenth higher
 REST: Final[Key] = (OTHER, "")
 Noisy = tuple[Key, int, float]
 
@@ -43,11 +44,22 @@ class Plan:
         return self.sigma * (self.statistic.fold if scrub.is_folded(key[0]) else 1)
 
     def threshold(self, key: Key) -> float:
-        """What an undeclared key's noisy value must exceed.
+        """What an undeclared key's noisy value must exceed: the cut, and what lies above it for rare keys.
 
-        A key that one browser-day alone brought holds at most `most`; discrete Gaussian noise exceeds t with a
-        probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020, section 2.2).
+        What is above the cut of a key that one browser-day brought there is at most `most`; discrete Gaussian noise
+        exceeds t with a probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020, section 2.2).
         """
+        return self.cut(key) + self._above(key)
+
+    def cut(self, key: Key) -> int:
+        """What an undeclared key's count must exceed to be given noise at all.
+
+        The mechanism sees max(count - cut, 0) instead of the count. One browser-day moves that by no more than it moves
+        the count, so nothing of the proof changes (docs/privacy.md, statement 3); most keys need no noise then.
+        """
+        return int(self._above(key) * CUT)
+
+    def _above(self, key: Key) -> float:
         folded = scrub.is_folded(key[0]) and self.statistic.fold > 1
         most = self.statistic.keys_touched if folded else self.statistic.linf
         return most + TWICE * self.width(key) * sqrt(2 * log(1 / self.key_delta))
@@ -77,7 +89,10 @@ def release(plan: Plan, tables: Sequence[Mapping[Key, int]], declared: Sequence[
 
 
 def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozenset[Key]) -> Iterator[list[Noisy]]:
-    strange = [sorted(key for key in table if key not in named and key != REST) for table in tables]
+    strange = [
+        sorted(key for key, count in table.items() if key not in named and key != REST and count > plan.cut(key))
+        for table in tables
+    ]
     drawn = _noised(
         [(table[key], TWICE * plan.width(key)) for table, keys in zip(tables, strange, strict=True) for key in keys]
     )

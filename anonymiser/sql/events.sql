@@ -1,27 +1,34 @@
--- Each line that may be a page view, in small numbers for its texts; `reason` says why it is none ("" if it is one).
-SELECT
-    r.file,
-    r.line,
-    r.ts,
-    r.ts AT TIME ZONE 'UTC' AT TIME ZONE $zone AS local,
-    CAST(i.ip_id AS BIGINT) * 4294967296 + a.agent_id AS browser,
-    t.page_id,
-    t.target_id,
-    a.agent_id,
-    s.referrer_id,
-    CASE
-        WHEN t.kind = 'health' THEN 'health'
-        WHEN i.excluded THEN 'network'
-        WHEN a.bot <> '' AND r.has_agent THEN 'bot-' || a.bot
-        WHEN s.spam THEN 'spam'
-        WHEN r.status = 404 THEN 'not-found'
-        WHEN r.status = 304 OR r.status BETWEEN 200 AND 299 THEN t.kind
-        WHEN r.status BETWEEN 300 AND 399 THEN 'redirect'
-        ELSE 'error'
-    END AS reason
-FROM requests AS r
-JOIN targets AS t ON t.target = r.target
-JOIN agents AS a ON a.agent = r.agent
-JOIN referrers AS s ON s.referrer = r.referrer
-JOIN ips AS i ON i.ip = r.ip
-WHERE r.verdict IS NULL
+-- Each request that may be a page view, in small numbers for its texts; `reason` says why it is none ("" if it is one).
+-- The zone's rules are asked once for each quarter of an hour: clocks change at quarters, and asking is dear.
+WITH quarters AS (
+    SELECT
+        quarter,
+        epoch_us(make_timestamp(quarter * 900000000) AT TIME ZONE 'UTC' AT TIME ZONE $zone) - quarter * 900000000 AS ahead
+    FROM (SELECT DISTINCT epoch_us(ts) // 900000000 AS quarter FROM requests)
+), decided AS (
+    SELECT
+        r.seq,
+        make_timestamp(epoch_us(r.ts) + q.ahead) AS local,
+        CAST(r.ip_id AS BIGINT) * 4294967296 + r.agent_id AS browser,
+        t.page_id,
+        r.target_id,
+        r.agent_id,
+        r.referrer_id,
+        r.ts,
+        CASE
+            WHEN t.kind = 'health' THEN 'health'
+            WHEN list_contains($excluded, r.ip_id) THEN 'network'
+            WHEN a.bot <> '' AND r.has_agent THEN 'bot-' || a.bot
+            WHEN s.spam THEN 'spam'
+            WHEN r.status = 404 THEN 'not-found'
+            WHEN r.status = 304 OR r.status BETWEEN 200 AND 299 THEN t.kind
+            WHEN r.status BETWEEN 300 AND 399 THEN 'redirect'
+            ELSE 'error'
+        END AS reason
+    FROM requests AS r
+    JOIN quarters AS q ON q.quarter = epoch_us(r.ts) // 900000000
+    JOIN targets AS t ON t.target_id = r.target_id
+    JOIN agents AS a ON a.agent_id = r.agent_id
+    JOIN referrers AS s ON s.referrer_id = r.referrer_id
+)
+SELECT * EXCLUDE (local), CAST(local AS DATE) AS day, CAST(hour(local) AS TINYINT) AS hour FROM decided

@@ -1,16 +1,15 @@
 -- Downloads and pages not found: which different one of its kind it is for this browser on this day (0: seen already).
 WITH numbered AS (
     SELECT
-        CAST(local AS DATE) AS day,
+        day,
         reason AS kind,
         page_id,
         browser,
-        row_number() OVER (PARTITION BY CAST(local AS DATE), browser, reason, page_id ORDER BY ts, file, line) AS nth,
+        row_number() OVER (PARTITION BY day, browser, reason, page_id ORDER BY ts, seq) AS nth,
         ts,
-        file,
-        line
+        seq
     FROM events
-    WHERE reason IN ('download', 'not-found')
+    WHERE reason IN ('download', 'not-found') AND day BETWEEN $first AND $last
 )
 SELECT
     day,
@@ -18,6 +17,6 @@ SELECT
     page_id,
     CASE WHEN nth = 1 THEN
         sum(CASE WHEN nth = 1 THEN 1 ELSE 0 END)
-            OVER (PARTITION BY day, browser, kind ORDER BY ts, file, line ROWS UNBOUNDED PRECEDING)
+            OVER (PARTITION BY day, browser, kind ORDER BY ts, seq ROWS UNBOUNDED PRECEDING)
     ELSE 0 END AS g
 FROM numbered

@@ -8,20 +8,19 @@ WITH decided AS (
             WHEN problem <> '' THEN 'rejected'
             WHEN ts > $latest THEN 'future'
             WHEN method <> 'GET' THEN 'method'
-            WHEN list_contains($assets, lower(string_split(string_split(target, '?')[1], '.')[-1])) THEN 'asset'
+            WHEN regexp_matches(target, $assets) THEN 'asset'
         END AS verdict
     FROM lines_read
 )
 SELECT
-    CAST($file AS INTEGER) AS file,
     line,
     verdict,
-    CASE WHEN verdict = 'rejected' THEN problem END AS problem,
-    CASE WHEN verdict IS NULL THEN ts END AS ts,
+    problem,
+    CAST(ts AS TIMESTAMP) AS ts,
     CASE WHEN verdict IS NULL THEN ip END AS ip,
     CASE WHEN verdict IS NULL THEN agent END AS agent,
     CASE WHEN verdict IS NULL THEN target END AS target,
     CASE WHEN verdict IS NULL THEN referrer END AS referrer,
-    status,
+    CAST(status AS SMALLINT) AS status,
     has_agent
 FROM decided

@@ -12,27 +12,35 @@ WITH parts AS (
         line,
         width,
         len(part) AS quotes,
-        string_split(split_part(part[1], ' [', 1), ' ') AS who,
-        split_part(split_part(part[1], '[', 2), ']', 1) AS stamp,
-        string_split(part[2], ' ') AS request,
-        split_part(trim(part[3]), ' ', 1) AS status,
+        coalesce(part[1], '') AS head,
+        split_part(part[1], ' ', 1) AS first_word,
+        split_part(substr(part[1], strpos(part[1], '[') + 1), ']', 1) AS stamp,
+        part[2] AS request,
+        split_part(ltrim(part[3]), ' ', 1) AS status,
         part[4] AS referrer,
         part[6] AS agent
     FROM parts
 ), typed AS (
     SELECT
         *,
-        try_strptime(stamp, '%d/%b/%Y:%H:%M:%S %z') AT TIME ZONE 'UTC' AS ts,
+        make_timestamp(epoch_us(try_strptime(stamp, '%d/%b/%Y:%H:%M:%S %z'))) AS ts,
         try_cast(status AS SMALLINT) AS code
     FROM fields
 )
 SELECT
     line,
     ts,
-    CASE WHEN len(who) > 3 AND NOT regexp_matches(who[1], '^[0-9a-fA-F.:]+$') THEN who[2] ELSE who[1] END AS ip,
+    -- A name before the address is the virtual host's; a user's name may hold spaces too.
+    CASE
+        WHEN substr(head, strlen(first_word) + 1, 6) = ' - - [' THEN first_word
+        WHEN split_part(split_part(head, ' [', 1), ' ', 4) <> ''
+            AND NOT regexp_matches(first_word, '^[0-9a-fA-F.:]+$')
+        THEN split_part(head, ' ', 2)
+        ELSE first_word
+    END AS ip,
     coalesce(agent, '') AS agent,
-    coalesce(request[1], '') AS method,
-    coalesce(request[2], '') AS target,
+    coalesce(split_part(request, ' ', 1), '') AS method,
+    coalesce(split_part(request, ' ', 2), '') AS target,
     coalesce(referrer, '') AS referrer,
     coalesce(code, 0) AS status,
     CASE

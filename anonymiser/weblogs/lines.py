@@ -18,9 +18,9 @@ from typing import IO, Final, cast
 
 import pyarrow as pa
 
-BLOCK: Final = 4 * 1024 * 1024
+BLOCK: Final = 1024 * 1024
 MAX_LINE: Final = 65_536
-MAX_PENDING: Final = 2 * BLOCK
+MAX_PENDING: Final = 8 * BLOCK
 HEAD: Final = 65_536
 STDIN: Final = Path("-")
 
@@ -93,7 +93,7 @@ PACKED: Final[dict[bytes, Callable[[IO[bytes]], IO[bytes]]]] = {
 
 
 def blocks(file: IO[bytes]) -> Iterator[Block]:
-    """Cut a file at newlines into blocks of about 4 MiB.
+    """Cut a file at newlines into blocks of about 1 MiB.
 
     A line longer than 8 MiB is cut short (it is refused for its length later), so memory stays flat on any input.
     """

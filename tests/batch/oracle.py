@@ -277,6 +277,7 @@ def json_object(text: str) -> Any:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         return dict(reversed(found))
 
+    text = re.sub(r",([ \t]*[}\]])", r"\1", text)  # a comma before the end is forgiven
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_int=str, parse_float=str)
         json.dumps(value, ensure_ascii=False).encode()

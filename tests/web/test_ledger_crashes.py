@@ -1,0 +1,349 @@
+"""Death and trouble at every step: nothing acknowledged is lost, nothing is there twice, the tree is the same."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Thread
+from time import sleep
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from consent_app.errors import UnavailableError
+from consent_app.ledger import ConsentRecord, Ledger
+from consent_app.ledger.sequencer import Background
+from consent_app.ledger.tlog.tiles import Tree
+from tests.web.ledger_crash_program import FIRST, MORE
+from tests.web.ledger_records import GIVEN, REMOVED, SHA, TEXT, failed, given
+
+ROOT = Path(__file__).parents[2]
+MOST_STEPS = 100
+
+
+def root_of(ledger: Ledger) -> tuple[int, bytes]:
+    tree = Tree()
+    for entry in ledger.entries():
+        tree.add(entry.leaf)
+    return tree.size, tree.root()
+
+
+# -- kill -9 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home six entries short of a full tile, all of them signed."""
+    home = tmp_path_factory.mktemp("crash") / "home"
+    home.mkdir(mode=0o700)
+    with Ledger(home / "ledger.db") as ledger:
+        assert ledger.archive_notice(TEXT, "2026-11-01") == SHA
+        for number in range(FIRST):
+            ledger.append(given(number))
+        ledger.sequence()
+    return home
+
+
+def killed(home: Path, steps: range) -> dict[int, int]:
+    """The exit code of a process for each of these steps, at which it was to be killed."""
+    for step in steps:
+        shutil.copytree(home, home.with_name(f"{home.name}.{step}"))
+    command = [sys.executable, "-m", "tests.web.ledger_crash_program", str(home), str(steps.start), str(steps.stop)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return {int(step): int(code) for step, code in (line.split() for line in done.stdout.splitlines())}
+
+
+@pytest.mark.slow
+def test_killed_between_any_two_steps_it_goes_on_as_if_nothing_was(crowded: Path) -> None:
+    codes = killed(crowded, range(MOST_STEPS))
+    assert 0 in codes.values()
+    deaths = [step for step, code in codes.items() if code == -9]
+    assert len(deaths) > 30
+    for step in deaths:
+        home, said = crowded.with_name(f"home.{step}"), crowded.with_name(f"said.{step}")
+        _holds_after(home, said.read_text().split() if said.exists() else [])
+
+
+def _holds_after(home: Path, acknowledged: list[str]) -> None:
+    """Nothing acknowledged is lost or twice; the same is appended again; the log goes on from what was signed."""
+    with Ledger(home / "ledger.db") as ledger:
+        before = ledger.published.checkpoint()
+        assert {*acknowledged} <= {entry.record.get("id") for entry in ledger.entries()}
+        for number in range(FIRST, FIRST + MORE):
+            ledger.append(given(number))
+        ledger.erase(given(3).id)
+        assert ledger.sequence() == FIRST + MORE + 1
+        assert failed(ledger, before) == {}
+        kept = [entry.record["id"] for entry in ledger.entries() if entry.kind == "consent"]
+        assert sorted(kept) == sorted(given(number).id for number in range(FIRST + MORE) if number != 3)
+    assert not [
+        path for path in home.rglob("*") if given(3).id.encode() in (path.read_bytes() if path.is_file() else b"")
+    ]
+
+
+# -- a disk that refuses ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def refused(step: int) -> Iterator[list[int]]:
+    """The step-th fsync of this process, and all after it, fail: no space is left."""
+    real, left = os.fsync, [step]
+
+    def fsync(fd: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd)
+
+    os.fsync = fsync
+    try:
+        yield left
+    finally:
+        os.fsync = real
+
+
+def test_a_disk_that_fills_while_tiles_are_written_loses_nothing(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.archive_notice(TEXT, "2026-11-01")
+        ledger.append(GIVEN)
+        signed = ledger.sequence()
+        for step in range(40):
+            ledger.append(given(step))
+            with refused(step) as left, suppress(OSError):
+                ledger.sequence()
+            if left[0] >= 0:
+                break
+            # The thread that signs by itself may have been there first; then there was nothing left to refuse.
+            assert signed <= ledger.sequence()
+            signed = ledger.sequence()
+        assert step > 5
+        assert ledger.sequence() == step + 2
+        assert failed(ledger) == {}
+
+
+# -- many at once -----------------------------------------------------------------------------------------------------
+
+
+def write_and_sign(file: str, number: int) -> None:
+    with Ledger(Path(file)) as ledger:
+        for place in range(40):
+            ledger.append(given(1000 * number + place))
+            if place % 10 == number:
+                ledger.sequence()
+
+
+@pytest.mark.slow
+def test_many_writers_and_sequencers_make_one_log(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    with Ledger(file) as ledger:
+        ledger.archive_notice(TEXT, "2026-11-01")
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=write_and_sign, args=(str(file), number)) for number in range(1, 5)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    with Ledger(file) as ledger:
+        ids = [entry.record["id"] for entry in ledger.entries()]
+        assert sorted(ids) == sorted(given(1000 * number + place).id for number in range(1, 5) for place in range(40))
+        assert ledger.sequence() == 160
+        assert failed(ledger) == {}
+
+
+def test_threads_share_transactions_and_each_gets_its_own_entry(tmp_path: Path) -> None:
+    made: dict[int, str] = {}
+    with Ledger(tmp_path / "ledger.db") as ledger:
+
+        def append(number: int) -> None:
+            for place in range(20):
+                entry = ledger.append(given(100 * number + place))
+                assert entry.record["id"] == given(100 * number + place).id
+                made[entry.seq] = entry.record["id"]
+
+        threads = [Thread(target=append, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert made == {entry.seq: entry.record["id"] for entry in ledger.entries()}
+        assert sorted(made) == list(range(160))
+
+
+def test_twins_in_one_transaction_are_one_entry(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger._turn.acquire()
+        threads = [Thread(target=ledger.append, args=(record,)) for record in (GIVEN, GIVEN, REMOVED, REMOVED)]
+        for thread in threads:
+            thread.start()
+        while len(ledger._queue) < 4:
+            pass
+        ledger._turn.release()
+        for thread in threads:
+            thread.join()
+        assert sorted(entry.kind for entry in ledger.entries()) == ["consent", "removal"]
+
+
+# -- any order of events ----------------------------------------------------------------------------------------------
+
+
+class PowerCut(BaseException):
+    """The process is gone: nobody handles this."""
+
+
+@contextmanager
+def cut_before(step: int) -> Iterator[None]:
+    """The process ends before its step-th fsync or rename."""
+    real = os.fsync, os.replace
+    left = [step]
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise PowerCut
+            return call(*args)
+
+        return wrapped
+
+    os.fsync, os.replace = counted(real[0]), counted(real[1])
+    try:
+        yield
+    finally:
+        os.fsync, os.replace = real
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What somebody outside kept: a checkpoint, or the proof of a record."""
+
+    checkpoint: bytes = b""
+    proof: bytes = b""
+
+
+class LedgerLife(RuleBasedStateMachine):
+    """Append, sequence, erase, crash and restart, in any order."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.home = Path(mkdtemp())
+        self.model: dict[str, list[ConsentRecord]] = {}
+        self.count = 0
+        self.kept: list[Kept] = []
+        self.open()
+        self.ledger.archive_notice(TEXT, "2026-11-01")
+
+    def open(self) -> None:
+        self.ledger = Ledger(self.home / "ledger.db")
+        # Here only rules sequence, or the order of events would be the threads' own.
+        self.ledger._background.wake = lambda: None  # type: ignore[method-assign]
+
+    @rule(number=st.integers(0, 5), second=st.integers(0, 3))
+    def append(self, number: int, second: int) -> None:
+        record = replace(given(number), time=f"2026-11-23T09:30:0{second}Z")
+        known = record in self.model.get(record.id, [])
+        entry = self.ledger.append(record)
+        if not known:
+            assert entry.seq == self.count
+            self.model.setdefault(record.id, []).append(record)
+            self.count += 1
+
+    @rule(many=st.integers(100, 300))
+    def append_many(self, many: int) -> None:
+        for _ in range(many if self.count < 600 else 1):
+            record = given(10_000 + self.count)
+            self.ledger.append(record)
+            self.model[record.id] = [record]
+            self.count += 1
+
+    @rule()
+    def sequence(self) -> None:
+        assert self.ledger.sequence() == self.count
+        self.kept.append(Kept(checkpoint=self.ledger.published.checkpoint() or b""))
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        subject = data.draw(st.sampled_from(sorted(self.model)))
+        tombstone = self.ledger.erase(subject)
+        assert tombstone is not None
+        assert len(tombstone.record["entries"]) == len(self.model.pop(subject))
+        self.count += 1
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def keep_a_proof(self, data: st.DataObject) -> None:
+        proof = self.ledger.proof(data.draw(st.sampled_from(sorted(self.model))))
+        if proof:
+            self.kept.append(Kept(proof=proof.text))
+
+    @rule(step=st.integers(0, 12))
+    def crash_while_sequencing(self, step: int) -> None:
+        with cut_before(step), suppress(PowerCut):
+            self.ledger.sequence()
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        self.ledger._reading.dispose()
+        self.open()
+
+    @invariant()
+    def everything_is_there_once(self) -> None:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.ledger.entries():
+            if entry.kind == "consent":
+                found.setdefault(entry.record["id"], []).append(entry.record)
+        assert found == {subject: [record.document() for record in kept] for subject, kept in self.model.items()}
+
+    def teardown(self) -> None:
+        assert self.ledger.sequence() == self.count
+        for kept in self.kept:
+            assert failed(self.ledger, kept.checkpoint or None) == {}
+            assert not kept.proof or self.ledger.verify_proof("kept", kept.proof).ok
+        assert failed(self.ledger) == {}
+        self.ledger.close()
+        shutil.rmtree(self.home)
+
+
+TestLedgerLife = pytest.mark.slow(LedgerLife.TestCase)
+TestLedgerLife.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+
+def test_a_database_that_is_locked_is_said_and_the_next_attempt_signs(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("consent_app.ledger.store.BUSY_SECONDS", 0.05)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        with ledger._writing.begin(), pytest.raises(UnavailableError, match="try again"):
+            ledger.append(GIVEN)
+        assert root_of(ledger)[0] == 0
+        ledger.append(GIVEN)
+        assert ledger.sequence() == 1
+
+
+def test_a_stop_is_heard_whenever_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consent_app.ledger.sequencer.PAUSE_SECONDS", 0.0005)
+    signed: list[int] = []
+
+    def sign() -> int:
+        signed.append(1)
+        return len(signed)
+
+    for number in range(200):
+        background = Background(sign)
+        background.wake()
+        sleep(number * 0.00001)
+        background.stop()
+        assert background._thread is None
+    assert len(signed) >= 200

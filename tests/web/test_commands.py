@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -12,7 +13,9 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from textwrap import indent
 from time import sleep
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -23,8 +26,10 @@ from anonymiser.facts import Fact
 from anonymiser.spool import Spool
 from consent_app import home as data_home
 from consent_app.commands import main
+from consent_app.commands.snippets import WAYS, steps
 from consent_app.ledger import Ledger, RemovalRecord
 from consent_app.settings import Settings, read_keys
+from consent_app.sites import Sites
 from consent_app.users import Users
 
 Run = Callable[..., Result]
@@ -157,12 +162,46 @@ def test_site_check_reads_the_catalogue_too(made: Path, run: Run) -> None:
     assert "pages.txt, line 2" in run("site", "check", code=2).stderr
 
 
+def snippet(run: Run, site: str, way: str = "", **more: Any) -> str:
+    words = ("site", "snippet", site, *(("--for", way) if way else ()))
+    return str(run(*words, CONSENT_PUBLIC_URL="https://consent.example", **more).output)
+
+
 def test_a_snippet_names_tag_and_policy(made: Path, run: Run) -> None:
-    said = run("site", "snippet", "defibrental", CONSENT_PUBLIC_URL="https://consent.example").output
+    said = snippet(run, "defibrental")
     assert '<script async src="https://consent.example/taskbar.js" data-site="defibrental"></script>' in said
     assert "script-src https://consent.example" in said
-    assert 'consent_banner("kent")' in run("site", "snippet", "kent").output
+    assert 'consent_banner("kent")' in snippet(run, "kent")
     assert "no such site" in run("site", "snippet", "elsewhere", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "site,way", [("kent", "script"), ("kent", "subdomain"), ("orders", "nginx"), ("orders", "asp")]
+)
+def test_a_way_that_sites_toml_does_not_say_is_refused(made: Path, run: Run, site: str, way: str) -> None:
+    said = run("site", "snippet", site, "--for", way, code=2).stderr
+    assert "sites.toml" in said and "goes with embed = " in said
+
+
+def test_a_snippet_names_this_installation(made: Path, run: Run) -> None:
+    assert "proxy_pass http://127.0.0.1:9001;" in snippet(run, "kent", "nginx", CONSENT_BIND="127.0.0.1:9001")
+
+
+PAGES = {"script": "Script tag", "subdomain": "Subdomain", "jinja": "Template function", "nginx": "nginx",
+         "caddy": "Caddy", "iis": "IIS", "asp": "Classic ASP"}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", PAGES)
+def test_the_page_on_embedding_shows_what_is_printed(made: Path, way: str) -> None:
+    """In the way's own section, or, for what every proxy has in common, in that of nginx."""
+    page = (Path(__file__).parents[2] / "docs" / "embed.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", page, re.MULTILINE))
+    shown = sections[PAGES[way]] + (sections["nginx"] if WAYS[way].embed == "same-host" else "")
+    settings = Settings.from_environment({}, home=made, public_url="https://consent.example")
+    site = Sites.load(settings.sites_file).get("kent" if WAYS[way].embed == "same-host" else "defibrental")
+    for step in steps(site, settings, way):
+        assert step.about.rstrip(":") in shown.replace("`", ""), step.about
+        assert (f"](../deploy/{step.file})" if step.file else indent(step.paste, "   ")) in shown
 
 
 def test_a_notice_can_be_read_by_the_hash_that_a_record_names(made: Path, run: Run) -> None:
@@ -333,7 +372,7 @@ def test_serve_answers_and_stops_cleanly(made: Path) -> None:
             assert wait_for(f"http://127.0.0.1:{port}/healthz") == 200
         finally:
             server.send_signal(signal.SIGTERM)
-        said = server.communicate(timeout=60)[0].decode()
+        said = server.communicate(timeout=300)[0].decode()
     assert server.returncode == 0, said
     assert "Traceback" not in said
 

@@ -199,7 +199,7 @@ def test_the_demo_starts_answers_and_stops(demo: Path, number: signal.Signals) -
         assert b"/taskbar.js" in ask(port, f"defibrental.localhost:{port}", "/")
         assert b"dashboard" in ask(port, f"127.0.0.1:{port}", "/")
         process.send_signal(number)
-        rest = process.communicate(timeout=60)[0]
+        rest = process.communicate(timeout=300)[0]
     assert process.returncode == 0
     assert "Traceback" not in rest
     assert "Making the demo" not in said, "its data is kept"
@@ -215,7 +215,7 @@ def test_what_waits_to_be_mixed_is_on_disk_after_a_stop(demo: Path) -> None:
         post(port, "/v1/collect", beacon(given["permit"]))
         assert spool.segments(demo / "spool") == []
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
     (segment,) = spool.segments(demo / "spool")
     assert segment.closed
     assert spool.read(segment).torn == 0
@@ -229,12 +229,12 @@ def test_a_batch_beside_the_running_demo_works(demo: Path) -> None:
         result = CliRunner().invoke(main, ["batch"], env={"CONSENT_HOME": str(demo)})
         assert result.exit_code == 0, result.output
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
 
 
 def test_a_taken_port_is_one_clear_line(demo: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, running(demo, taken.getsockname()[1]) as process:
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=300)[0]
     assert process.returncode == 2
     assert "cannot be used" in said
     assert said.count("\n") == 1
@@ -247,7 +247,7 @@ def test_a_stop_while_building_is_clean_and_leaves_no_demo(tmp_path: Path) -> No
         while not (folder / build.STATE).exists():
             sleep(0.05)
         process.terminate()
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=300)[0]
     assert process.returncode == 0
     assert "Traceback" not in said
     assert not build.is_ready(folder)

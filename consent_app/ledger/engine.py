@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 
 SURE: Final = "FULL"
 SOON: Final = "NORMAL"
 
 
-def opened(file: Path, busy_seconds: float) -> Engine:
-    """An engine whose connections any thread may use in turn; the file is made, its owner's alone, when missing."""
+def opened(file: Path, busy_seconds: float, begin: str = "DEFERRED", synced: str = SURE) -> Engine:
+    """An engine whose connections any thread may use in turn; the file is made, its owner's alone, when missing.
+
+    Who writes begins IMMEDIATE: the lock is taken before the last number is read, or two would take the same. SURE: a
+    commit is on disk when it returns, with all that was committed before. SOON: it is safe from the death of any
+    process, and from a power cut once somebody commits SURE.
+    """
     if not file.exists():
         file.touch(mode=0o600)
     url = URL.create("sqlite", database=os.fspath(file))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds})
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", partial(_prepare, synced))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"BEGIN {begin}"))
     return engine
 
 
-def writing(engine: Engine, synced: str) -> Engine:
-    """The same, for transactions that write. SURE: on disk when the commit returns, with all that was committed
-    before. SOON: safe from the death of any process, and from a power cut once somebody committed SURE.
-    """
-    return engine.execution_options(begin="IMMEDIATE", synced=synced)
-
-
-def _prepare(connection: Any, _: Any) -> None:
-    """Transactions are begun by `_begin`; what is erased is overwritten."""
+def _prepare(synced: str, connection: Any, _: Any) -> None:
+    """Transactions are begun by us alone; what is erased is overwritten."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in ("journal_mode=WAL", f"synchronous={synced}", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection) -> None:
-    """A writer takes the lock before it reads the last number, or two would take the same."""
-    options = connection.get_execution_options()
-    if "synced" in options:
-        connection.exec_driver_sql(f"PRAGMA synchronous={options['synced']}")
-    connection.exec_driver_sql(f"BEGIN {options.get('begin', 'DEFERRED')}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, LargeBinary, Row, bindparam, delete, func, insert, or_, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from consent_app.errors import LedgerError, NotFoundError, UnavailableError
@@ -69,8 +69,8 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._reading = engines.opened(file, BUSY_SECONDS)
-        self._writing = engines.writing(self._reading, engines.SOON)
-        self._syncing = engines.writing(self._reading, engines.SURE)
+        self._writing = engines.opened(file, BUSY_SECONDS, "IMMEDIATE", engines.SOON)
+        self._syncing = engines.opened(file, BUSY_SECONDS, "IMMEDIATE", engines.SURE)
         self._queue: deque[_Waiting] = deque()
         self._turn = Lock()
         self.published = Published(file.with_name("ledger"))
@@ -209,7 +209,8 @@ class Ledger:
     def close(self) -> None:
         """Sign what this process appended, as far as that can be done, and close its connections."""
         self._background.stop()
-        self._reading.dispose()
+        for engine in (self._reading, self._writing, self._syncing):
+            engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -268,20 +269,29 @@ def _rows() -> Any:
     return select(entry.c.seq, entry.c.kind, entry.c.leaf, body.c.record).join(body).order_by(entry.c.seq)
 
 
+# Made once: what every decision runs is not put together for each.
+_NEXT: Final = select(func.coalesce(func.max(entry.c.seq), -1) + 1)
+_SAME: Final = _rows().where(
+    body.c.subject == bindparam("subject"),
+    entry.c.kind == bindparam("kind"),
+    or_(func.length(bindparam("content", type_=LargeBinary)) == 0, body.c.record == bindparam("content")),
+)
+_ADD_ENTRY: Final = insert(entry)
+_ADD_BODY: Final = insert(body)
+
+
 def _known(connection: Connection, waiting: _Waiting) -> Row[Any] | None:
     """A segment is removed once; a consent record may be re-inserted from its token after a power cut."""
     record = waiting.record
     if record.subject is None:
         return None
-    query = _rows().where(body.c.subject == record.subject, entry.c.kind == record.KIND)
-    if record.KIND == ConsentRecord.KIND:
-        query = query.where(body.c.record == waiting.content)
-    return connection.execute(query).first()
+    asked = {"subject": record.subject, "kind": record.KIND, "content": waiting.sameness}
+    return connection.execute(_SAME, asked).first()
 
 
 def _add(connection: Connection, batch: Sequence[_Waiting]) -> list[Entry]:
     """Write what is not there yet, numbered on from the last; returns the entry of each."""
-    seq = connection.execute(select(func.coalesce(func.max(entry.c.seq), -1) + 1)).scalar_one()
+    seq = connection.execute(_NEXT).scalar_one()
     made: list[Entry] = []
     new: dict[tuple[str, bytes], Entry] = {}
     bodies: list[dict[str, Any]] = []
@@ -300,8 +310,8 @@ def _add(connection: Connection, batch: Sequence[_Waiting]) -> list[Entry]:
         made.append(found)
     if bodies:
         fresh = made if len(bodies) == len(made) else list(new.values())
-        connection.execute(insert(entry), [{"seq": e.seq, "kind": e.kind, "leaf": e.leaf} for e in fresh])
-        connection.execute(insert(body), bodies)
+        connection.execute(_ADD_ENTRY, [{"seq": e.seq, "kind": e.kind, "leaf": e.leaf} for e in fresh])
+        connection.execute(_ADD_BODY, bodies)
     return made
 
 

@@ -297,7 +297,8 @@ class LedgerLife(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.ledger._reading.dispose()
+        for engine in (self.ledger._reading, self.ledger._writing, self.ledger._syncing):
+            engine.dispose()
         self.open()
 
     @invariant()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
 from typing import Final
@@ -15,17 +16,20 @@ from typing import Final
 from flask import Blueprint, Response, current_app, request
 
 from anonymiser import agents, facts
+from anonymiser.bounds import GAP_BUCKETS
 from anonymiser.errors import BeaconError, SegmentError
 from anonymiser.facts import Beacon
 from consent_app.errors import MediaTypeError, NotFoundError, TooLargeError, UnavailableError
 from consent_app.guard import comes_from, is_known_origin, limit_rate, read_body
-from consent_app.purposes import STATISTICS
+from consent_app.purposes import STATISTICS, DeclaredCookie
 from consent_app.receipts import Permit
 from consent_app.rooms import Rooms, rooms
 from consent_app.sites import Site
 
 NAME: Final = "consent-nonces"
 MOST_NONCES: Final = 100_000
+LAST_DAY: Final = "consent-last-day"
+LONGEST_KEPT: Final = 395  # days: thirteen months
 
 blueprint = Blueprint("collect", __name__)
 
@@ -70,10 +74,14 @@ def collect() -> Response:
     try:
         body = _body()
         limit_rate("beacon", rooms().settings.beacons_per_minute)
-        _keep(rooms(), _parsed(body))
+        beacon = _parsed(body)
+        site = _site(rooms(), beacon)
+        _keep(rooms(), site, beacon)
     except _DroppedError as dropped:
         return Response(status=204, headers={"X-Collect": f"dropped; reason={dropped}"})
-    return Response(status=202)
+    answer = Response(status=202)
+    _remember_day(answer, site, beacon)
+    return answer
 
 
 def _body() -> bytes:
@@ -97,8 +105,7 @@ def _parsed(body: bytes) -> Beacon:
         raise _DroppedError("schema") from error
 
 
-def _keep(here: Rooms, beacon: Beacon) -> None:
-    site = _site(here, beacon)
+def _keep(here: Rooms, site: Site, beacon: Beacon) -> None:
     now = here.settings.clock().astimezone(site.zone)
     _check_permit(here.seal.check_permit(beacon.permit, site.key), site)
     _check_visit(beacon, site, now)
@@ -109,7 +116,7 @@ def _keep(here: Rooms, beacon: Beacon) -> None:
     if not nonces.is_new(site.key, beacon.nonce):
         raise _DroppedError("repeat")
     try:
-        here.spool.add(facts.shred(beacon, agent, now.hour, site.own_hosts))
+        here.spool.add(facts.shred(_with_gap(beacon, site), agent, now.hour, site.own_hosts))
     except SegmentError as error:
         nonces.forget(site.key, beacon.nonce)
         raise UnavailableError("statistics cannot be taken right now; try again") from error
@@ -143,6 +150,44 @@ def _check_visit(beacon: Beacon, site: Site, now: datetime) -> None:
         raise _DroppedError("day")
     if site.excluded_networks and _is_within(request.remote_addr or "", site.excluded_networks):
         raise _DroppedError("network")
+
+
+def _last_day(site: Site) -> DeclaredCookie | None:
+    """The cookie that holds the day a browser was last counted on, where a site on this host declares it.
+
+    A browser may forget after seven days what a script has stored, and then takes each visitor for a new one; it keeps
+    what a server has set. The cookie holds a date and nothing else, and is cleared with what its purpose declares.
+    """
+    purpose = site.purpose(STATISTICS)
+    if purpose is None or site.embed != "same-host":
+        return None
+    return next((cookie for cookie in purpose.cookies if (cookie.name, cookie.kind) == (LAST_DAY, "cookie")), None)
+
+
+def _remember_day(answer: Response, site: Site, beacon: Beacon) -> None:
+    """On the first view of a day, which is the only beacon that browsers send cookies with."""
+    cookie = _last_day(site)
+    if cookie is None or beacon.kind != "pageview" or beacon.n != 1:
+        return
+    age = None if cookie.days is None else timedelta(days=min(cookie.days, LONGEST_KEPT))
+    answer.set_cookie(cookie.name, beacon.day, max_age=age, secure=request.is_secure, samesite="Lax")
+
+
+def _with_gap(beacon: Beacon, site: Site) -> Beacon:
+    """A browser whose counters are gone calls its day the first; the cookie knows better."""
+    if beacon.gap != "first" or _last_day(site) is None:
+        return beacon
+    try:
+        days = (date.fromisoformat(beacon.day) - date.fromisoformat(request.cookies.get(LAST_DAY, ""))).days
+    except ValueError:
+        return beacon
+    return replace(beacon, gap=_bucket(days)) if days > 0 else beacon
+
+
+def _bucket(days: int) -> str:
+    """The name of a gap of so many days (`GAP_BUCKETS`)."""
+    ends = ((name, int(name.partition("-")[2] or name)) for name in GAP_BUCKETS[:-2])
+    return next((name for name, end in ends if days <= end), "more")
 
 
 def _is_within(address: str, networks: tuple[str, ...]) -> bool:

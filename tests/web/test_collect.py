@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from anonymiser.errors import SegmentError
 from anonymiser.facts import Fact
 from anonymiser.spool import read, segments
-from consent_app.collect import Nonces
+from consent_app.collect import LAST_DAY, Nonces
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.web.conftest import Clock
@@ -226,3 +226,66 @@ def test_no_beacon_does_worse_than_being_dropped(
     document = beacon(here, path=f"/{path}", nonce=f"{nonce:016x}", **changes)
     answer = send(app.test_client(), document)
     assert answer.status_code in (202, 204)
+
+
+def day_cookie(answer: TestResponse) -> str:
+    """The Set-Cookie header of an answer, "" if it has none."""
+    return answer.headers.get("Set-Cookie", "")
+
+
+def test_the_first_view_of_a_day_leaves_its_date_and_nothing_else(client: FlaskClient, here: Rooms) -> None:
+    answer = send(client, beacon(here))
+    name, _, rest = day_cookie(answer).partition("=")
+    assert (name, rest.split("; ")[0]) == (LAST_DAY, "2026-11-24")
+    assert {"Max-Age=15552000", "Path=/", "SameSite=Lax"} <= set(rest.split("; "))
+    later = [beacon(here, nonce="00000000000000bb", n=2, p=2, k=2, gap="", prev="/furniture")]
+    later.append(beacon(here, nonce="00000000000000cc", kind="goal", key="enquiry", g=1))
+    assert [day_cookie(send(client, document)) for document in later] == ["", ""]
+
+
+def test_no_date_is_left_without_permission_or_declaration(
+    home: Path, settings: Settings, make_app: MakeApp, client: FlaskClient, here: Rooms
+) -> None:
+    refused = beacon(here, permit=permit(here, statistics=False))
+    foreign = beacon(here, "defibrental", nonce="00000000000000bb")
+    assert day_cookie(send(client, refused)) == ""
+    assert day_cookie(send(client, foreign, "http://defibrental.localhost:8000")) == ""
+    file = home / "sites.toml"
+    file.write_text(file.read_text("utf-8").replace(f'name = "{LAST_DAY}"', 'name = "other"'), "utf-8")
+    assert day_cookie(send(make_app(settings).test_client(), beacon(here))) == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "said", "counted"),
+    [
+        ("2026-11-16", "first", "8"),  # its counters were forgotten after seven days
+        ("2026-10-24", "first", "31"),
+        ("2026-10-23", "first", "32-60"),
+        ("2026-05-28", "first", "91-180"),
+        ("2025-11-23", "first", "more"),
+        ("2026-11-16", "2", "2"),  # what the browser knows itself wins
+        ("2026-11-24", "first", "first"),
+        ("2026-11-25", "first", "first"),
+        ("someone", "first", "first"),
+    ],
+)
+def test_the_last_day_is_known_where_counters_were_forgotten(
+    client: FlaskClient, here: Rooms, held: str, said: str, counted: str
+) -> None:
+    client.set_cookie(LAST_DAY, held, domain="kent.localhost")
+    send(client, beacon(here, gap=said))
+    assert [fact.key1 for fact in kept(here) if fact.statistic == "returning"] == [counted]
+
+
+def test_a_withdrawal_clears_the_date(client: FlaskClient, here: Rooms) -> None:
+    client.set_cookie(LAST_DAY, "2026-11-16", domain="kent.localhost")
+    site = here.sites.get("kent")
+    decision = {
+        "site": "kent",
+        "notice": site.notice.sha256,
+        "decisions": {purpose.key: False for purpose in site.optional},
+        "method": "banner-reject-all",
+        "lang": "en",
+    }
+    client.post("/v1/consent", json=decision, base_url=KENT, headers={"Origin": KENT})
+    assert client.get_cookie(LAST_DAY, domain="kent.localhost") is None

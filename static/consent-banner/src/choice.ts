@@ -8,7 +8,7 @@ export function stored(config: Config): string {
   try {
     return config.embed === "script"
       ? JSON.parse(localStorage.consent).value
-      : `; ${document.cookie}`.split("; consent=")[1]!.split(";")[0]!;
+      : document.cookie.match(/(^|; )consent=([^;]*)/)![2]!;
   } catch {
     return "";
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { count, type Counters, type Fields, gap } from "../src/counters.ts";
+import { happened } from "../src/activity.ts";
+import { type Counters, type Fields, gap, viewed } from "../src/counters.ts";
 
 const MINUTE = 60_000;
 const MIDNIGHT = Date.parse("2026-11-24");
@@ -9,10 +10,11 @@ const MIDNIGHT = Date.parse("2026-11-24");
 function run(...steps: [string, number, string][]): Fields[] {
   let counters: Counters | undefined;
   return steps.map(([day, minutes, what]) => {
-    const [kind, key] = what.startsWith("/") ? ["pageview"] : (what.split(":") as [string, string]);
-    const [next, said] = count(structuredClone(counters), day, MIDNIGHT + minutes * MINUTE, kind, key ? "/" : what, key);
+    const [kind = "", key = ""] = what.split(":");
+    const change = what.startsWith("/") ? viewed(what) : happened(kind, key);
+    const [next, said] = change(structuredClone(counters), day, MIDNIGHT + minutes * MINUTE);
     counters = next;
-    return said;
+    return said!;
   });
 }
 

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { happened, stepped } from "../src/activity.ts";
+import { type Counters, type Fields, viewed } from "../src/counters.ts";
+
+const DAY = "2026-11-24";
+const FUNNELS = { order: ["/chairs", "/basket", "enquiry"], desk: ["/desks", "/basket"], round: ["/a", "/b", "/a"] };
+
+/** The steps that are said on the way through those places on one day, as "funnel:step f". */
+function walk(...places: string[]): string[] {
+  let counters: Counters | undefined = viewed("/")(undefined, DAY, 0)[0];
+  return places.flatMap((place) => {
+    const [next, ...said] = stepped(FUNNELS, place)(structuredClone(counters), DAY, 0);
+    counters = next;
+    return said.map(({ step, f }) => `${step} ${f}`);
+  });
+}
+
+test("a funnel's steps count in order, each once a day, goals among them", () => {
+  assert.deepEqual(walk("/chairs", "/chairs", "/basket", "/chairs", "enquiry", "enquiry"), ["order:1 1", "order:2 2", "order:3 3"]);
+  assert.deepEqual(walk("/basket", "enquiry", "/chairs", "enquiry"), ["order:1 1"]);
+});
+
+test("one place may go on in two funnels, and a funnel may come back to a place", () => {
+  assert.deepEqual(walk("/chairs", "/desks", "/basket"), ["order:1 1", "desk:1 2", "order:2 3", "desk:2 4"]);
+  assert.deepEqual(walk("/a", "/a", "/b", "/a"), ["round:1 1", "round:2 2", "round:3 3"]);
+});
+
+test("a step's beacon is of the day of the last view and names its funnel", () => {
+  const [counters] = viewed("/chairs")(undefined, DAY, 0);
+  const [, ...said] = stepped(FUNNELS, "/chairs")(counters, "2026-11-25", 864e5);
+  assert.deepEqual(said, [{ key: "order", step: "order:1", f: 1, day: DAY }]);
+});
+
+test("an event of a browser whose counters were cleared leaves the day's first view to come", () => {
+  const [counters, said] = happened("goal", "enquiry")(undefined, DAY, 0);
+  assert.deepEqual(said, { key: "enquiry", g: 1, day: DAY });
+  const [, view] = viewed("/")(counters, DAY, 0);
+  const { n, v, k, gap } = view as Fields;
+  assert.deepEqual([n, v, k, gap], [1, 1, 1, "first"]);
+});

@@ -21,6 +21,7 @@ from consent_app import bundle, languages
 from consent_app.decisions import GPC, read_cookie_text, signal
 from consent_app.declared import Speaker, clearing
 from consent_app.errors import NotFoundError
+from consent_app.purposes import CONSENT_TYPES, WP_CATEGORIES
 from consent_app.rooms import Rooms, rooms
 from consent_app.sites import Site
 
@@ -81,6 +82,17 @@ def show_config(site: str) -> Response:
     return _shared(jsonify(told), "Accept-Language", "Sec-GPC", "DNT")
 
 
+@blueprint.get("/v1/sites/<site>/mode.js")
+def show_mode(site: str) -> Response:
+    """The stub for Google Consent Mode and the WP Consent API, with what it must know of this site before it."""
+    found = rooms().sites.get(site)
+    told = _compact(mode(rooms(), found, sent=signal(request.headers, found)))
+    begin = f"document.currentScript.dataset.mode={json.dumps(told)};\n"
+    answer = Response(begin + bundle.content(bundle.manifest()["mode.js"]).decode(), mimetype=TYPES["js"])
+    answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return _shared(answer, "Sec-GPC", "DNT")
+
+
 @blueprint.get("/taskbar.js")
 def show_loader() -> Response:
     """The embed. Its address never changes, so its content may."""
@@ -105,6 +117,22 @@ def consent_banner(site_key: str) -> Markup:
     return macro(rooms(), site_key, request)
 
 
+@blueprint.app_template_global()
+def consent_mode(site_key: str) -> Markup:
+    """`mode_macro` for the pages this application renders."""
+    return mode_macro(rooms(), site_key, request)
+
+
+def mode_macro(rooms: Rooms, site_key: str, request: Request) -> Markup:
+    """What a server-rendered page shows in its head before every tag, if it has tags of Google's or WordPress plugins.
+
+    Raises NotFoundError for a site nobody declared.
+    """
+    site = rooms.sites.get(site_key)
+    told = _compact(mode(rooms, site, sent=signal(request.headers, site)))
+    return Markup('<script src="{}{}" data-mode="{}"></script>').format(FILES, bundle.manifest()["mode.js"], told)
+
+
 def macro(rooms: Rooms, site_key: str, request: Request, back: str = "") -> Markup:
     """What a server-rendered page shows: the gate, and the banner unless `request` carries a valid choice.
 
@@ -118,8 +146,8 @@ def macro(rooms: Rooms, site_key: str, request: Request, back: str = "") -> Mark
     shown = "" if silent else fragment(site, lang, back=back or _address(request), sent=sent)
     template = _environment.get_template("macro.html")
     told = config(rooms, site, lang, sent=sent)
-    about = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
-    return Markup(template.render(files=FILES, names=bundle.manifest(), told=told, config=about, banner=shown))  # noqa: S704
+    html = template.render(files=FILES, names=bundle.manifest(), told=told, config=_compact(told), banner=shown)
+    return Markup(html)  # noqa: S704
 
 
 def fragment(
@@ -164,6 +192,7 @@ def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, 
         "lang": languages.known(lang),
         "embed": site.embed,
         "purposes": {key: purpose.by_default and not sent for key, purpose in site.asked.items()},
+        "services": {key: purpose.key for key, purpose in site.asked.items() if key != purpose.key},
         "clear": {holder.key: clearing(holder) for holder in site.holders if holder.cookies},
         "permit": "" if sent else _default_permit(rooms, site),
         "goals": list(site.goals),
@@ -173,6 +202,21 @@ def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, 
         "css": f"./{names[look]}",
         "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
     }
+
+
+def mode(rooms: Rooms, site: Site, *, sent: str = "") -> dict[str, Any]:
+    """What the stub is told: where the choice is kept, and the purposes that each type and category stands for."""
+    told = config(rooms, site, site.language, sent=sent)
+    wordpress = {name: [p.key for p in site.purposes if name in p.wordpress] for name in WP_CATEGORIES}
+    return {
+        **{name: told[name] for name in ("notice", "embed", "purposes")},
+        "google": {name: [p.key for p in site.purposes if name in p.google] for name in CONSENT_TYPES},
+        "wordpress": {name: keys for name, keys in wordpress.items() if keys},
+    }
+
+
+def _compact(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
 
 
 def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:

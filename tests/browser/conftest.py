@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -70,21 +70,30 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The demo's installation on a free port, with an empty ledger; its third site has an objectable purpose."""
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The demo's installation on a free port, with an empty ledger; its third site has an objectable purpose.
+
+    A module's EDITS are pairs of what is replaced in sites.toml, and by what; its `add_pages` adds to both sites.
+    """
+    edits = getattr(request.module, "EDITS", ())
+    add_pages = getattr(request.module, "add_pages", None)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
-        service = create_app(_settings(tmp_path_factory.mktemp("stage") / "home", port))
+        service = create_app(_settings(tmp_path_factory.mktemp("stage") / "home", port, edits))
         rooms: Rooms = service.extensions[NAME]
         kent = site_app(KENT, rooms)
         _add_waiting_page(kent)
+        foreign = site_app(DEFIBRENTAL, rooms)
+        if add_pages:
+            add_pages(kent, "kent", "")
+            add_pages(foreign, "defibrental", rooms.settings.public_url)
         http = make_server(
             "127.0.0.1",
             port,
             by_host(
                 service,
                 proxied={KENT.host: kent, SURREY.host: site_app(SURREY, rooms)},
-                foreign={DEFIBRENTAL.host: site_app(DEFIBRENTAL, rooms)},
+                foreign={DEFIBRENTAL.host: foreign},
                 welcome=service,
             ),
             threaded=True,
@@ -117,12 +126,16 @@ def _add_waiting_page(site: Flask) -> None:
         return "<!doctype html><title>Map</title><p>A map.</p>"
 
 
-def _settings(folder: Path, port: int) -> Settings:
+def _settings(folder: Path, port: int, edits: Iterable[tuple[str, str]]) -> Settings:
     address = f"127.0.0.1:{port}"
     plain = Settings.from_environment({}, home=folder)
     home.create(plain)
     sites = plain.sites_file
-    sites.write_text(sites.read_text("utf-8").replace(".localhost:8000", f".localhost:{port}"), "utf-8")
+    text = sites.read_text("utf-8").replace(".localhost:8000", f".localhost:{port}")
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    sites.write_text(text, "utf-8")
     return Settings.from_environment(
         {}, home=folder, public_url=f"http://{address}", bind=address, mix_beacons=1, decisions_per_minute=1000
     )

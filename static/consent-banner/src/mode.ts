@@ -5,7 +5,8 @@
 import { parse, stored } from "./choice.ts";
 import type { Config } from "./types.ts";
 
-/** Each name with the keys of the purposes that it needs, all of them. */
+/** Each name with the keys of the purposes that it needs, all of them. What nobody stands for is denied, but for what
+    keeps visitors safe. */
 type Needs = Readonly<Record<string, readonly string[]>>;
 interface Mode extends Config {
   readonly google: Needs;
@@ -31,7 +32,7 @@ window.gtag ??= function () {
 const google = (on: (key: string) => boolean): Record<string, string> => states(mode.google, on, "granted", "denied");
 
 function states(needs: Needs, on: (key: string) => boolean, yes: string, no: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(needs).map(([name, keys]) => [name, keys.every(on) ? yes : no]));
+  return Object.fromEntries(Object.entries(needs).map(([name, keys]) => [name, (keys[0] ? keys.every(on) : name === "security_storage") ? yes : no]));
 }
 
 const asked = (key: string): boolean => key in mode.purposes;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -293,6 +295,12 @@ def test_engagement_may_come_without_scroll_and_scroll_without_engagement() -> N
 def test_each_bucket_has_a_name() -> None:
     assert len(ENGAGED) == len(ENGAGED_FROM) == len(SCROLLED) == BUCKETS
     assert list(ENGAGED_FROM) == sorted(ENGAGED_FROM)
+
+
+def test_the_browser_uses_the_same_edges(root: Path) -> None:
+    script = (root / "static" / "consent-banner" / "src" / "engagement.ts").read_text("utf-8")
+    (edges,) = re.findall(r"^const EDGES = \[([\d, ]+)\];$", script, re.MULTILINE)
+    assert (0, *map(int, edges.split(", "))) == ENGAGED_FROM
 
 
 def test_a_name_only_the_site_gives_is_kept_a_stranger_is_not() -> None:

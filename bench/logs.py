@@ -1,13 +1,16 @@
 """`anonymise logs` beside GoAccess and beside DuckDB only splitting the lines: CPU seconds, wall seconds, memory.
 
-    python bench/logs.py [LINES ...]        (default: 1000000)
+    python bench/logs.py [--runs N] [--memory LINES] [LINES ...]        (default: --memory 20000000 1000000 5000000)
 
 Everything is included: robust reading, scrubbing, robots, visits, bounds, noise, publication. The figures are medians
-of runs taken in turn, and are printed only after every line was accounted for and the line counts agree.
+of runs taken in turn, and are printed only after every line was accounted for and the line counts agree. `--memory`
+reads a log of so many lines with 4 GB and with 1 GB allowed: the counts must be the same, and the time nearly; beside
+it stands the time a line of the first log took, which shows how the work grows.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -16,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from generate import write
 
@@ -37,12 +41,13 @@ print(connection.execute("SELECT count(*) FROM split").fetchone()[0])
 
 @dataclass(frozen=True)
 class Run:
-    """One measured process: CPU and wall seconds, peak memory in MiB, what it printed."""
+    """One measured process: CPU and wall seconds, peak memory in MiB, what it printed, and what it counted."""
 
     cpu: float
     wall: float
     memory: float
     said: str
+    exact: dict[str, Any] = field(default_factory=dict)
 
 
 def measured(command: Sequence[str]) -> Run:
@@ -60,15 +65,16 @@ def measured(command: Sequence[str]) -> Run:
     return Run(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, said)
 
 
-def anonymise(log: Path, folder: Path) -> Run:
+def anonymise(log: Path, folder: Path, memory: str = "2GB") -> Run:
     """One run with protection and publication into an empty folder; checks that every line is accounted for."""
     shutil.rmtree(folder / "out", ignore_errors=True)
-    command = [sys.executable, "-m", "anonymiser", "logs", str(log), "--site", "bench", "--json"]
+    command = [sys.executable, "-m", "anonymiser", "logs", str(log), "--site", "bench", "--json", "--memory", memory]
     run = measured([*command, "--out", str(folder / "out" / "stats.duckdb")])
     found = json.loads(run.said)
     if found["read"] != found["counted"] + sum(found["dropped"].values()) + found["rejected"] or not found["release"]:
         sys.exit("anonymise lost lines or released nothing; no figure is printed")
-    return Run(run.cpu, run.wall, run.memory, str(found["read"]))
+    exact = {name: found[name] for name in ("read", "counted", "dropped", "rejected")}
+    return Run(run.cpu, run.wall, run.memory, str(found["read"]), exact)
 
 
 def goaccess(log: Path, folder: Path) -> Run:
@@ -86,13 +92,13 @@ def split(log: Path, folder: Path) -> Run:
 TOOLS: dict[str, Callable[[Path, Path], Run]] = {"anonymise": anonymise, "goaccess": goaccess, "duckdb split": split}
 
 
-def compare(count: int, folder: Path) -> None:
+def compare(count: int, folder: Path, times: int) -> None:
     """Print one table for a log of `count` lines."""
     log = folder / f"{count}.log"
     write(log, count)
     tools = {name: tool for name, tool in TOOLS.items() if name != "goaccess" or shutil.which("goaccess")}
     runs: dict[str, list[Run]] = {name: [] for name in tools}
-    for _ in range(RUNS):
+    for _ in range(times):
         for name, tool in tools.items():
             runs[name].append(tool(log, folder))
     blank = sum(line == b"\n" for line in log.open("rb"))
@@ -100,7 +106,7 @@ def compare(count: int, folder: Path) -> None:
         if not count - blank - count // 500 <= int(done[0].said) <= count:
             sys.exit(f"{name} saw {done[0].said.strip()} of {count} lines; no figure is printed")
     own = [median(getattr(run, what) for run in runs["anonymise"]) for what in ("cpu", "wall")]
-    print(f"\n{count:,} lines, {log.stat().st_size / 2**20:.0f} MiB, medians of {RUNS} runs in turn")
+    print(f"\n{count:,} lines, {log.stat().st_size / 2**20:.0f} MiB, medians of {times} runs in turn")
     print(f"{'':14}{'CPU s':>8}{'wall s':>8}{'MiB':>7}{'CPU, anonymise = 1':>20}{'wall':>7}")
     for name, done in runs.items():
         cpu, wall, memory = (median(getattr(run, what) for run in done) for what in ("cpu", "wall", "memory"))
@@ -108,7 +114,41 @@ def compare(count: int, folder: Path) -> None:
     log.unlink()
 
 
-if __name__ == "__main__":
+def squeeze(count: int, folder: Path, small: int = 1_000_000) -> None:
+    """Print what a large log takes with much memory and with little, and what a line takes in a small one."""
+    log, short = folder / f"{count}.log", folder / f"{small}.log"
+    write(log, count)
+    write(short, small)
+    first, ample, tight = anonymise(short, folder), anonymise(log, folder, "4GB"), anonymise(log, folder, "1GB")
+    if ample.exact != tight.exact or ample.exact["read"] != count:
+        sys.exit("the counts depend on the memory that is allowed; no figure is printed")
+    print(f"\n{count:,} lines, one run each; the same counts")
+    print(f"{'':14}{'CPU s':>8}{'wall s':>8}{'MiB':>7}{'CPU us a line':>15}{'wall, 4GB = 1':>15}")
+    for name, run, lines in (
+        (f"{small:,}", first, small),
+        ("--memory 4GB", ample, count),
+        ("--memory 1GB", tight, count),
+    ):
+        ratio = f"{run.wall / ample.wall:15.2f}" if lines == count else ""
+        print(f"{name:14}{run.cpu:8.2f}{run.wall:8.2f}{run.memory:7.0f}{run.cpu / lines * 1e6:15.2f}{ratio}")
+    log.unlink()
+    short.unlink()
+
+
+def main() -> None:
+    """Read the command line and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lines", nargs="*", type=int)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--memory", type=int, metavar="LINES")
+    asked = parser.parse_args()
+    everything = not (asked.lines or asked.memory)
     with tempfile.TemporaryDirectory() as temporary:
-        for lines in [int(text.replace("_", "")) for text in sys.argv[1:]] or [1_000_000]:
-            compare(lines, Path(temporary))
+        for lines in [1_000_000, 5_000_000] if everything else asked.lines:
+            compare(lines, Path(temporary), asked.runs)
+        if everything or asked.memory:
+            squeeze(20_000_000 if everything else asked.memory, Path(temporary))
+
+
+if __name__ == "__main__":
+    main()

@@ -337,7 +337,7 @@ Table = Counter[tuple[str, tuple[str, str]]]
 def _by_day(counts: Mapping[Cell, int]) -> dict[str, Table]:
     days: dict[str, Table] = defaultdict(Counter)
     for (day, name, key1, key2), count in counts.items():
-        days[day][name, (key1, key2)] += count
+        days[day][name, (key1, key2)] = count
     return days
 
 

@@ -6,6 +6,7 @@ Nothing behind this door sees an exact count, and nothing before it draws noise,
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -65,9 +66,10 @@ def protect(rules: SiteRules, source: Source, schedule: Schedule, periods: Seque
     """The safe cells of each period, in order. Noise is drawn anew at each call: call once, keep what it returned."""
     noise = sigmas(rules.protection, source)
     safe: list[list[SafeCell]] = [[] for _ in periods]
+    counted = [_by_statistic(period.counts) for period in periods]
     for statistic in statistics(source):
         if statistic.schedule == schedule:
-            tables = [_table(statistic, period.counts) for period in periods]
+            tables = [found.get(statistic.name, {}) for found in counted]
             declared = catalogue.declared(statistic, rules)
             released = _release(statistic, tables, declared, rules.protection, source, noise[statistic.name])
             for cells, found in zip(safe, released, strict=True):
@@ -75,8 +77,11 @@ def protect(rules: SiteRules, source: Source, schedule: Schedule, periods: Seque
     return safe
 
 
-def _table(statistic: Statistic, counts: Exact) -> dict[Key, int]:
-    return {key: count for (name, key), count in counts.items() if name == statistic.name}
+def _by_statistic(counts: Exact) -> dict[str, dict[Key, int]]:
+    tables: dict[str, dict[Key, int]] = defaultdict(dict)
+    for (name, key), count in counts.items():
+        tables[name][key] = count
+    return tables
 
 
 def _release(

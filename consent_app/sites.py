@@ -181,6 +181,7 @@ def _site(key: str, table: Table) -> Site:
     if key in TAKEN:
         table.refuse("", f"{key!r} is an address of the dashboard already; choose another key")
     regime = table.one_of("regime", ("uk", "eu"))
+    goals = table.texts("goals", r"[\w][\w .:/-]{0,63}", "short names such as enquiry", ())
     site = Site(
         key=key,
         name=table.line("name"),
@@ -195,8 +196,8 @@ def _site(key: str, table: Table) -> Site:
         look=table.one_of("look", ("bar", "corner", "footer"), "bar"),
         do_not_track=table.take("do_not_track", bool, "true or false", False),
         domains=table.texts("domains", _HOST, "host names such as shop.example", ()),
-        goals=table.texts("goals", r"[\w][\w .:/-]{0,63}", "short names such as enquiry", ()),
-        funnels=_funnels(table.table("funnels", {})),
+        goals=goals,
+        funnels=_funnels(table.table("funnels", {}), goals),
         search_parameter=table.match("search_parameter", r"[A-Za-z0-9_.-]{1,32}", "a query parameter such as q", ""),
         catalogue_file=_beside(table, "catalogue_file"),
         sitemap_file=_beside(table, "sitemap_file"),
@@ -250,12 +251,14 @@ def _beside(table: Table, key: str) -> Path | None:
         table.refuse(key, f"{file} cannot be read ({error.strerror}); name a file beside sites.toml")
 
 
-def _funnels(table: Table) -> dict[str, tuple[str, ...]]:
+def _funnels(table: Table, goals: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The steps of each funnel: paths of pages, or goals of the site."""
+    steps = "|".join((_PATH, *map(re.escape, goals)))
     funnels = {}
     for key in table.content:
         if not re.fullmatch(KEY, key):
             table.refuse(key, "a funnel's key has at most 24 lower-case letters, digits and hyphens")
-        funnels[key] = table.texts(key, _PATH, "paths such as /basket")
+        funnels[key] = table.texts(key, steps, "paths such as /basket, or goals of this site")
         if not 2 <= len(funnels[key]) <= MOST_STEPS:
             table.refuse(key, f"has {len(funnels[key])} steps; it must have from 2 to {MOST_STEPS}")
     return funnels

@@ -54,6 +54,13 @@ def test_sites_are_found_by_host_and_by_exact_origin() -> None:
         sites.get("stranger")
 
 
+def test_a_funnel_goes_by_paths_and_goals(file: Path) -> None:
+    text = file.read_text("utf-8")
+    goals = 'goals = ["enquiry", "quote"]'
+    file.write_text(text.replace(goals, f'{goals}\nfunnels = {{ order = ["/chairs", "quote"] }}', 1), "utf-8")
+    assert Sites.load(file).get("kent").funnels == {"order": ("/chairs", "quote")}
+
+
 # What is changed in the starter, the text on the line that must be named, and a part of the reason.
 FAULTS = {
     "unknown key": ('goals = ["enquiry", "quote"]', 'goal = ["x"]', "goal = ", "not a setting here"),
@@ -72,6 +79,12 @@ FAULTS = {
     "lower-case tag": ('en = "Necessary"', 'EN = "Necessary"', "EN = ", "not a language tag"),
     "key twice": ('regime = "uk"', 'regime = "uk"\nregime = "uk"', "", "is not TOML"),
     "open string": ('regime = "uk"', 'regime = "uk', 'regime = "uk', "is not TOML"),
+    "step that is no goal": (
+        'goals = ["enquiry", "quote"]',
+        'goals = ["enquiry"]\nfunnels = { order = ["/chairs", "quote"] }',
+        "funnels = ",
+        "goals of this site",
+    ),
     "missing": ('controller = "Kent Office Solutions"\n', "", "[site.kent]", "controller is missing"),
 }
 

@@ -42,13 +42,15 @@ ACTIONS: Final = (
     "notifications orders overview password pay payment payments preferences print privacy profile quotes register "
     "remove reset returns review search security settings shipping sign-in sign-out sign-up signin signout signup "
     "status submit success summary terms thank-you thanks track tracking unsubscribe update upload verify view "
-    "welcome"
+    "welcome benefits board case-studies case-study community company contact culture directory events forum guide "
+    "guides join-us leadership membership news offers our-people our-team partners renew resources reviews services "
+    "stories support team testimonials training vacancies"
 )
 # Words after which a path names one person, account or order.
 OWNERS: Final = (
-    "account accounts user users u customer customers profile profiles member members patient patients person people "
-    "employee employees student students subscriber subscribers token reset-password unsubscribe invite invitation "
-    "verify-email confirm-email"
+    "account accounts acct user users userid uid u customer customerid customers profile profiles "
+    "member members patient patients person people employee employees student students subscriber subscribers token "
+    "reset-password unsubscribe invite invitation verify-email confirm-email"
 )
 # Words that begin pages for everybody as well (/order/catalogue.asp): what follows names one thing only if
 # it holds a digit or is all capitals.
@@ -64,7 +66,9 @@ _PAGE: Final = re.compile(r"\.(?:aspx?|html?|php\d?|jsp|cfm)$", re.IGNORECASE)
 _COOKIELESS: Final = re.compile(r"\((?:[A-Za-z]\([^()/]*\))+\)")
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\\]*", re.IGNORECASE)
 _CALLED_AS_QUERY: Final = re.compile(r"&(?:amp;)?[\w.\[\]-]+=")
-_PERCENT_U: Final = re.compile(r"%[uU]([0-9a-fA-F]{4})")
+_CODE: Final = re.compile(r"[%\\][uU]([0-9a-fA-F]{4})")
+_ENCODED: Final = re.compile(r"[%&\\]")
+_NAMED_SIGN: Final = re.compile(r"&[A-Za-z][A-Za-z0-9]{1,31};")
 _WEB_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _PLACEHOLDERS: Final = identifiers.PLACEHOLDERS | {MORE, URL}
 _FOLDED: Final = re.compile(rf"(?:{'|'.join(sorted(_PLACEHOLDERS))})(?![a-z])|\((?:unreadable|other|ip)\)")
@@ -139,6 +143,8 @@ def _settled(raw: str, once: Callable[[str], str], unreadable: str) -> str:
 
 def _decoded(raw: str) -> str:
     """Percent-decoding, NFKC and removal of control characters, together to a fixed point."""
+    if raw.isascii() and raw.isprintable() and not _ENCODED.search(raw):
+        return raw
     for _ in range(ROUNDS):
         done = unicodedata.normalize("NFKC", _printable(_unquoted(raw)))
         if done == raw:
@@ -148,12 +154,16 @@ def _decoded(raw: str) -> str:
 
 
 def _unquoted(raw: str) -> str:
-    """One layer of encoding off: percent signs, the `%u0040` of classic ASP, HTML's `&#64;`."""
+    """One layer of encoding off: percent signs, `%u0040` of classic ASP, `\\u0040` of JSON, `&#64;` of HTML."""
     if "&#" in raw:
         raw = unescape(raw)
+    elif "&" in raw and ";" in raw:
+        raw = _NAMED_SIGN.sub(lambda sign: unescape(sign[0]), raw)
+    if "%" not in raw and "\\" not in raw:
+        return raw
+    raw = _CODE.sub(lambda code: chr(int(code[1], 16)), raw)
     if "%" not in raw:
         return raw
-    raw = _PERCENT_U.sub(lambda code: chr(int(code[1], 16)), raw)
     try:
         return unquote_to_bytes(raw).decode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
@@ -174,22 +184,27 @@ def _visible(c: str) -> bool:
 
 def _path_once(raw: str) -> str:
     place = _without_query(_decoded(raw)).replace("\\", "/")
-    segments = [s for s in (_without_session(s) for s in place.split("/")) if s]
+    segments = [s for s in map(_without_session, place.split("/")) if s]
     trailing = "/" if segments and place.endswith("/") else ""
-    if _IIS.search(place):
-        segments = [s.lower() for s in segments]
-    return _capped(_scrubbed(segments), trailing)
+    # Lower case comes last: base64 is no longer itself in small letters.
+    done = _scrubbed(segments)
+    if "." in place and _IIS.search(place):
+        done = [s.lower() for s in done]
+    return _capped(done, trailing)
 
 
 def _without_query(place: str) -> str:
-    place = _ABSOLUTE.sub("", place, count=1) if _ABSOLUTE.match(place) else place
-    place = re.split(r"[?#]", place, maxsplit=1)[0]
-    return _CALLED_AS_QUERY.split(place, maxsplit=1)[0]
+    if ":" in place and _ABSOLUTE.match(place):
+        place = _ABSOLUTE.sub("", place, count=1)
+    place = place.partition("?")[0].partition("#")[0]
+    return _CALLED_AS_QUERY.split(place, maxsplit=1)[0] if "&" in place else place
 
 
 def _without_session(segment: str) -> str:
     """Matrix parameters (`;jsessionid=`) and ASP.NET's cookieless `(S(...))` carry sessions."""
-    return _COOKIELESS.sub("", segment.split(";", 1)[0]).strip()
+    if "(" in segment:
+        segment = _COOKIELESS.sub(" ", segment.partition(";")[0])
+    return segment.partition(";")[0].strip()
 
 
 def _scrubbed(segments: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -23,6 +24,7 @@ from werkzeug.wrappers import Request
 from consent_app import banner, bundle, languages
 from consent_app.errors import SettingsError
 from consent_app.rooms import NAME, Rooms
+from consent_app.settings import Settings
 
 KENT = "http://kent.localhost:8000"
 DEFIBRENTAL = "http://defibrental.localhost:8000"
@@ -83,6 +85,41 @@ def test_the_first_button_of_the_preferences_decides_nothing(client: FlaskClient
     """Enter in a switch presses it."""
     dialog = client.get("/v1/sites/kent/preferences").text.partition("<dialog")[2]
     assert Buttons(dialog).all[0][0]["value"] == "close"
+
+
+def test_each_look_is_a_style_sheet_of_its_own(home: Path, make_app: Any, settings: Settings) -> None:
+    file = home / "sites.toml"
+    file.write_text(file.read_text("utf-8").replace("[site.kent]", '[site.kent]\nlook = "corner"', 1), "utf-8")
+    app = make_app(settings)
+    rooms: Rooms = app.extensions[NAME]
+    names = bundle.manifest()
+    looks = {key: app.test_client().get(f"/v1/sites/{key}/config").get_json()["css"] for key in ("kent", "surrey")}
+    assert looks == {"kent": f"./{names['corner.css']}", "surrey": f"./{names['banner.css']}"}
+    assert f'href="/static/consent-banner/{names["corner.css"]}"' in shown(rooms)
+
+
+def test_a_site_that_asks_nothing_shows_nothing(home: Path, make_app: Any, settings: Settings) -> None:
+    file = home / "sites.toml"
+    text = file.read_text("utf-8")
+    begin, end = text.index("[site.orders.purpose.statistics]"), len(text)
+    file.write_text(text[:begin] + text[end:], "utf-8")
+    app = make_app(settings)
+    html = shown(app.extensions[NAME], site="orders")
+    assert "<form" not in html and html.startswith("<script")
+    page = app.test_client().get("/cookies?site=orders", base_url="http://orders.localhost:8000")
+    assert page.status_code == 200 and "ASPSESSIONID*" in page.text and "<form" not in page.text
+
+
+def test_the_stub_is_told_what_each_purpose_stands_for(client: FlaskClient, rooms: Rooms) -> None:
+    answer = client.get("/v1/sites/defibrental/mode.js", headers={"Origin": DEFIBRENTAL})
+    first, _, rest = answer.text.partition("\n")
+    told = json.loads(json.loads(first.removeprefix("document.currentScript.dataset.mode=").removesuffix(";")))
+    assert told["google"]["personalization_storage"] == ["embeds"] and told["google"]["ad_storage"] == []
+    assert told["wordpress"] == {"preferences": ["embeds"], "statistics-anonymous": ["statistics"]}
+    assert rest.encode() == bundle.content(bundle.manifest()["mode.js"])
+    assert answer.mimetype == "text/javascript" and answer.cache_control.max_age == 300
+    tag = str(banner.mode_macro(rooms, "defibrental", Request(EnvironBuilder("/").get_environ())))
+    assert tag.startswith(f'<script src="/static/consent-banner/{bundle.manifest()["mode.js"]}" data-mode="')
 
 
 def test_an_objectable_purpose_is_told_as_what_it_is(client: FlaskClient) -> None:

@@ -18,6 +18,8 @@ from flask.testing import FlaskClient
 from markupsafe import escape
 
 from consent_app import languages
+from consent_app.declared import Speaker
+from consent_app.sites import Sites
 
 PROMISED: Final = (
     *("en", "cy", "ga", "gd", "fr", "de", "es", "it", "pt", "nl", "pl", "ro", "cs", "sk", "hu", "sv", "da", "fi"),
@@ -175,6 +177,27 @@ def test_the_page_of_cookies_is_shown_in_each_language(client: FlaskClient) -> N
         assert re.search(rf'<html lang="{lang}"[^>]* dir="{said["direction"]}"', html), lang
         assert escape(said["cookies_title"]) in html
         assert all(escape(languages.texts(other)["endonym"]) in html for other in languages.available())
+
+
+@pytest.mark.parametrize(
+    ("lang", "listed"),
+    [("en", "Statistics, Maps"), ("ar", "Statistics، Maps"), ("zh", "Statistics、Maps"), ("ja", "Statistics、Maps")],
+)
+def test_a_list_has_the_commas_of_its_language(lang: str, listed: str) -> None:
+    site = Sites.load(Path(str(files("consent_app"))) / "starter" / "sites.toml").get("kent")
+    assert str(Speaker(site, lang).listed(["Statistics", "Maps"])) == listed
+
+
+@everywhere
+def test_what_is_in_another_language_says_so(client: FlaskClient, lang: str) -> None:
+    """The demo's purposes are named in English and Welsh only."""
+    turned = ' dir="ltr"' if lang in RIGHT_TO_LEFT else ""
+    mark = f'<span lang="en"{turned}>Statistics</span>'
+    addresses = ("/v1/sites/kent/banner?lang={}", "/v1/sites/kent/preferences?lang={}", "/cookies?site=kent&lang={}")
+    for address in addresses:
+        html = client.get(address.format(lang), base_url="http://kent.localhost:8000").text
+        assert (mark in html) is (lang not in ("en", "cy")), address
+        assert ("Ystadegau" in html) is (lang == "cy")
 
 
 def test_a_region_reads_its_language() -> None:

@@ -28,6 +28,7 @@ from consent_app.settings import Settings
 from tests.web.conftest import Clock
 
 KENT = "http://kent.localhost:8000"
+DEFIBRENTAL = "http://defibrental.localhost:8000"
 PARTNER = "http://defibrental.localhost:8000"
 FORM = "application/x-www-form-urlencoded"
 
@@ -511,6 +512,68 @@ def test_withdrawal_takes_declared_cookies_away(home: Any, make_app: Any, settin
     post(client, decision(here, allowed=False))
     assert client.get_cookie("map_zoom", "kent.localhost") is None
     assert client.get_cookie("basket", "kent.localhost") is not None
+
+
+ALLOWED = {"statistics": False, "embeds": True}
+
+
+@pytest.mark.parametrize(
+    ("said", "held"),
+    [
+        ({**ALLOWED}, {**ALLOWED, "map": True, "film": True}),
+        ({**ALLOWED, "map": False}, {**ALLOWED, "map": False, "film": True}),
+        ({**ALLOWED, "embeds": False}, {**ALLOWED, "embeds": False, "map": False, "film": False}),
+    ],
+)
+def test_a_service_follows_its_purpose_unless_it_is_decided(
+    client: FlaskClient, here: Rooms, said: dict[str, bool], held: dict[str, bool]
+) -> None:
+    document = decision(here, "defibrental", decisions=said, method="preferences")
+    answer = post(client, document, DEFIBRENTAL)
+    assert answer.get_json()["decisions"] == held
+    [record] = records(here)
+    assert {key: value["allowed"] for key, value in record["decisions"].items()} == held
+    permit = here.seal.check_permit(answer.get_json()["permit"], "defibrental")
+    assert permit is None if not held["embeds"] else permit and permit.decisions == ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "reason"),
+    [
+        ({"embeds": False, "map": True}, "decisions.map", "is allowed, but not its purpose embeds"),
+        ({"embeds": True, "map": 1}, "decisions.map", "must be true or false"),
+        ({"embeds": True, "radio": True}, "decisions.radio", "is not asked by this site"),
+    ],
+)
+def test_a_decision_about_services_is_read_strictly(
+    client: FlaskClient, here: Rooms, said: dict[str, Any], field: str, reason: str
+) -> None:
+    document = decision(here, "defibrental", decisions={"statistics": True, **said}, method="preferences")
+    answer = post(client, document, DEFIBRENTAL)
+    assert answer.status_code == 422
+    assert reason in answer.text and field in answer.text
+    assert records(here) == []
+
+
+def test_the_privacy_signal_allows_nothing(client: FlaskClient, here: Rooms) -> None:
+    assert post(client, decision(here, method="gpc")).status_code == 422
+    assert post(client, decision(here, allowed=False, method="gpc")).status_code == 201
+    [record] = records(here)
+    assert (record["method"], record["event"], record["time"]) == ("gpc", "refused", "2026-11-24")
+
+
+def test_do_not_track_counts_where_the_site_says_so(home: Any, make_app: Any, settings: Settings) -> None:
+    file = home / "sites.toml"
+    file.write_text(file.read_text().replace("[site.surrey]", "[site.surrey]\ndo_not_track = true", 1))
+    client = make_app(settings).test_client()
+    sites = "http://surrey.localhost:8000"
+    for headers, on in (({}, True), ({"DNT": "1"}, False), ({"DNT": "0"}, True), ({"Sec-GPC": "1"}, False)):
+        said = client.get("/v1/consent?site=surrey", base_url=sites, headers=headers).get_json()
+        assert said["decisions"] == {"statistics": on}, headers
+    page = client.get("/cookies?site=surrey", base_url=sites, headers={"DNT": "1"}).text
+    assert "privacy signal (Do Not Track)" in page
+    kent = client.get("/cookies?site=kent", base_url=KENT, headers={"DNT": "1"}).text
+    assert "Do Not Track" not in kent
 
 
 def test_a_receipt_that_is_not_there(client: FlaskClient) -> None:

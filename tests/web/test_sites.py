@@ -119,6 +119,55 @@ def test_objectable_is_refused_where_the_exemption_ends(file: Path, name: str) -
         Sites.load(file)
 
 
+SERVICE = '\n[site.{site}.purpose.{purpose}.service.{key}]\ntitle = "T"\nprovider = "P"\ndescription = "D"\n'
+PLANTED = {
+    "key twice": ("kent", "embeds", "statistics", "the key 'statistics' names two"),
+    "without consent": ("surrey", "statistics", "tracker", "has no services of others"),
+    "upper case": ("kent", "embeds", "Map", "a service's key has at most"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_service_is_refused_that_could_not_be_decided_on(file: Path, name: str) -> None:
+    site, purpose, key, reason = PLANTED[name]
+    with file.open("a", encoding="utf-8") as more:
+        more.write(SERVICE.format(site=site, purpose=purpose, key=key))
+    with pytest.raises(SitesError, match=reason):
+        Sites.load(file)
+
+
+def test_more_than_a_record_holds_is_refused(file: Path) -> None:
+    with file.open("a", encoding="utf-8") as more:
+        more.writelines(SERVICE.format(site="kent", purpose="embeds", key=f"s{number}") for number in range(6))
+    with pytest.raises(SitesError, match="has 9 purposes and services"):
+        Sites.load(file)
+
+
+@pytest.mark.parametrize(
+    ("mode", "google", "reason"),
+    [
+        ("consent", "tracking", "consent types: ad_storage"),
+        ("necessary", "ad_storage", "lets Google receive it"),
+        ("objectable", "analytics_storage", "lets Google receive it"),
+    ],
+)
+def test_google_hears_of_nothing_that_runs_without_consent(file: Path, mode: str, google: str, reason: str) -> None:
+    text = file.read_text("utf-8")
+    text = text.replace(f'mode = "{mode}"', f'mode = "{mode}"\ngoogle = ["{google}"]', 1)
+    file.write_text(text, "utf-8")
+    with pytest.raises(SitesError, match=reason):
+        Sites.load(file)
+
+
+def test_a_service_is_asked_for_beside_its_purpose() -> None:
+    site = Sites.load(STARTER / "sites.toml").get("defibrental")
+    assert {key: purpose.key for key, purpose in site.asked.items()} == {
+        "statistics": "statistics", "embeds": "embeds", "map": "embeds", "film": "embeds",
+    }  # fmt: skip
+    embeds = site.purpose("embeds")
+    assert embeds is not None and embeds.parties == ("OpenStreetMap Foundation", "Medway Films")
+
+
 def test_files_that_cannot_be_read_are_named(file: Path, tmp_path: Path) -> None:
     with pytest.raises(SitesError, match="cannot be read"):
         Sites.load(tmp_path / "none.toml")

@@ -51,8 +51,8 @@ def _astray(visitors: Mapping[date, int], answered: Collection[date], fewest: in
         if not any(first <= day <= last for day in answered)
     ]
     sizes = {max(island): sum(visitors[day] for day in island) for island in islands}
-    most = max(sum(visitors.values()) - sum(sizes.values()), *sizes.values(), 0)
-    largest = max((last for last, size in sizes.items() if size == most), default=None)
+    most, settled = max(sizes.values(), default=0), sum(visitors.values()) - sum(sizes.values())
+    largest = max((last for last, size in sizes.items() if size == most > settled), default=None)
     return {day for island in islands if max(island) != largest and sizes[max(island)] < fewest for day in island}
 
 

@@ -18,6 +18,7 @@ from anonymiser.weblogs.lines import STDIN, Block, blocks, head, opened, size
 
 AUTO: Final = "auto"
 LOOKED_AT: Final = 1_000
+PACKED_AS: Final = {".gz", ".bz2", ".zst"}
 HEADERLESS: Final = f"{w3c.NAME}:"
 
 
@@ -107,10 +108,19 @@ def check_files(files: Sequence[Path]) -> None:
     for path in files:
         if path != STDIN:
             _check_file(path)
-    named = [path if path == STDIN else path.resolve() for path in files]
+    seen: dict[Path, Path] = {}
     for path in files:
-        if named.count(path if path == STDIN else path.resolve()) > 1:
+        other = seen.setdefault(_unpacked(path), path)
+        if other is not path and other == path:
             raise InputError(f"{path} is named twice; its lines would be counted twice")
+        if other is not path:
+            raise InputError(f"{path} and {other} look like one log, packed and not; name one of them, or rename one")
+
+
+def _unpacked(path: Path) -> Path:
+    """Where the file lies, without the ending that says how it is packed."""
+    place = path if path == STDIN else path.resolve()
+    return place.with_suffix("") if place.suffix in PACKED_AS else place
 
 
 def _check_file(path: Path) -> None:

@@ -61,3 +61,11 @@ def test_no_day_is_in_two_periods_or_in_none() -> None:
         first, last = date(2026, 1, 7), date(2026, 12, 30)
         covered = [d for start, end in clock.periods(first, last, grain, whole=False) for d in clock.days(start, end)]
         assert covered == list(clock.days(first, last))
+
+
+def test_days_that_lie_together_are_one_stretch() -> None:
+    days = [date(2026, 1, d) for d in (9, 1, 2, 5, 2)]
+    assert list(clock.stretches(days, 1)) == [(days[1], days[2]), (days[3], days[3]), (days[0], days[0])]
+    assert list(clock.stretches(days, 3)) == [(days[1], days[3]), (days[0], days[0])]
+    assert list(clock.stretches(days, 4)) == [(days[1], days[0])]
+    assert list(clock.stretches([], 4)) == []

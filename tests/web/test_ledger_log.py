@@ -366,7 +366,11 @@ def test_a_good_shape_hides_no_bad_record() -> None:
     good = canonical(GIVEN.document())
     assert shapes.read("consent", GIVEN.id, good).notice == GIVEN.notice
     other = canonical(given(7).document())
-    assert shapes.read("consent", given(7).id, other).id_at == other.index(b'"id":"') + 6
+    assert shapes.read("consent", given(7).id, other).notice == GIVEN.notice
+    refused = canonical(REFUSED.document())
+    assert shapes.read("consent", None, refused) == shapes.read("consent", None, refused)
+    with pytest.raises(LedgerError, match="another id"):
+        shapes.read("consent", GIVEN.id, refused)
     for old, new in (
         (b'"id":"' + GIVEN.id.encode(), b'"id":"'),
         (b'"id":"5f', b'"id":"5F'),
@@ -375,6 +379,8 @@ def test_a_good_shape_hides_no_bad_record() -> None:
         (b"2026-11-23T", b"2026-11-31T"),
         (b'"id":"', b'"id" :"'),
         (b'"language":"en"', b'"language":"e"'),
+        (b'"id":"5f', b'"id":"5f","id":"5f'),
+        (b',"time":"', b',"time":"2026-11-23T09:30:12Z","time":"'),
     ):
         assert old in good
         with pytest.raises(LedgerError):

@@ -167,8 +167,8 @@ def test_without_rounding_the_attack_reads_small_counts(monkeypatch: pytest.Monk
 
 def test_threshold_can_be_beaten_where_chance_helps() -> None:
     """Why it is labelled "no mathematical guarantee": 123 visitors are published as 125, so there were at least 123; 87
-    desktops as 85, so at most 87. Four other kinds of devices, all that this site ever sees and each published as 0, share
-    at least 36: they are 9 each.
+    desktops as 85, so at most 87. Four other kinds of devices, all that this site ever sees, are published as 0
+    each and share at least 36: they are 9 each.
     """
     unlucky: Counts = Counter({("visitors", ("", "")): 123, ("devices", ("desktop", "")): 87})
     hidden = [("devices", (name, "")) for name in DEVICES if name != "desktop"][:4]

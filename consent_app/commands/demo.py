@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 import click
@@ -48,14 +47,14 @@ def _settings(home: Path, port: int) -> Settings:
     return Settings.from_environment(home=home, public_url=f"http://{HOST}:{port}", bind=f"{HOST}:{port}")
 
 
-def _build(settings: Settings, port: int, stop: Event) -> None:
+def _build(settings: Settings, port: int, stop: serving.Stop) -> None:
     """Build the demo; a stop is heeded after each simulated day, where nothing is half done."""
     click.echo(f"Making the demo in {settings.home}: six weeks of made-up visitors, sent to the real endpoints (once)")
     with _progress() as progress:
 
         def day_done(done: int, days: int) -> None:
             progress(done, days)
-            if stop.is_set():
+            if stop.asked:
                 raise _StoppedError
 
         try:

@@ -6,7 +6,9 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from dataclasses import dataclass
+from threading import Thread
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 BACKLOG: Final = 128
+LOOK_SECONDS: Final = 0.2
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether it is time to stop. No Event: a signal may interrupt the main thread while that holds the Event's lock,
+    and the handler, in the same thread, would wait for the lock for ever.
+    """
+
+    asked: bool = False
 
 
 def application(service: Flask, port: int) -> WSGIApplication:
@@ -36,8 +48,8 @@ def application(service: Flask, port: int) -> WSGIApplication:
     )
 
 
-def serve(sock: socket.socket, settings: Settings, stop: Event, announce: Callable[[], None]) -> None:
-    """Serve on a bound socket until `stop` is set; what waits to be written is on disk when this returns.
+def serve(sock: socket.socket, settings: Settings, stop: Stop, announce: Callable[[], None]) -> None:
+    """Serve on a bound socket until a stop is asked for; what waits to be written is on disk when this returns.
 
     `announce` is called once requests are answered.
     """
@@ -50,9 +62,8 @@ def serve(sock: socket.socket, settings: Settings, stop: Event, announce: Callab
     thread = Thread(target=http.serve_forever, daemon=True)
     thread.start()
     announce()
-    # A wait without an end could not be interrupted on Windows.
-    while not stop.wait(1):
-        pass
+    while not stop.asked:
+        sleep(LOOK_SECONDS)
     http.shutdown()
     thread.join()
     http.server_close()
@@ -62,12 +73,12 @@ def serve(sock: socket.socket, settings: Settings, stop: Event, announce: Callab
 
 
 @contextmanager
-def told_to_stop() -> Iterator[Event]:
-    """An event that Ctrl-C and SIGTERM set; a second one finds the stop under way and changes nothing."""
-    stop = Event()
+def told_to_stop() -> Iterator[Stop]:
+    """What Ctrl-C and SIGTERM ask for; a second one finds the stop under way and changes nothing."""
+    stop = Stop()
 
     def ask(*_: Any) -> None:
-        stop.set()
+        stop.asked = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -246,13 +246,23 @@ def test_the_first_view_of_a_day_leaves_its_date_and_nothing_else(client: FlaskC
 def test_no_date_is_left_without_permission_or_declaration(
     home: Path, settings: Settings, make_app: MakeApp, client: FlaskClient, here: Rooms
 ) -> None:
-    refused = beacon(here, permit=permit(here, statistics=False))
-    foreign = beacon(here, "defibrental", nonce="00000000000000bb")
-    assert day_cookie(send(client, refused)) == ""
-    assert day_cookie(send(client, foreign, "http://defibrental.localhost:8000")) == ""
+    assert day_cookie(send(client, beacon(here, permit=permit(here, statistics=False)))) == ""
     file = home / "sites.toml"
     file.write_text(file.read_text("utf-8").replace(f'name = "{LAST_DAY}"', 'name = "other"'), "utf-8")
-    assert day_cookie(send(make_app(settings).test_client(), beacon(here))) == ""
+    answer = send(make_app(settings).test_client(), beacon(here))
+    assert (answer.status_code, day_cookie(answer)) == (202, "")
+
+
+def test_a_site_elsewhere_has_no_date_even_if_it_declares_one(
+    home: Path, settings: Settings, make_app: MakeApp
+) -> None:
+    file = home / "sites.toml"
+    counters = 'name = "consent-banner"\nkind = "indexedDB"'
+    file.write_text(file.read_text("utf-8").replace(counters, f'name = "{LAST_DAY}"'), "utf-8")
+    app = make_app(settings)
+    document = beacon(app.extensions[NAME], "defibrental")
+    answer = send(app.test_client(), document, "http://defibrental.localhost:8000")
+    assert (answer.status_code, day_cookie(answer)) == (202, "")
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import astuple, dataclass
-from typing import Final
-from urllib.parse import parse_qs
+from typing import Final, NamedTuple
 
-from anonymiser import scrub
+from anonymiser import scrub, sources
 
 ASSETS: Final = frozenset(
     {
@@ -42,8 +40,7 @@ _ABSOLUTE: Final = re.compile(r"^https?://[^/]*", re.IGNORECASE)  # balancers an
 MAX_QUERY: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One distinct request target. `kind` is asset, download, health or "" for a page."""
 
     target: str
@@ -54,21 +51,11 @@ class Target:
     utm_medium: str
 
 
-def read_target(target: str) -> tuple[str, ...]:
-    """The columns of a Target."""
+def read_target(target: str) -> Target:
+    """What is kept of one request target."""
     path, _, query = target.partition("?")
-    tags = _tags(query[:MAX_QUERY]) if "utm_" in query else {}
-    campaign = tags.get("utm_campaign", "")
-    return astuple(
-        Target(
-            target,
-            scrub.path(path),
-            _kind(path),
-            scrub.text(campaign) if campaign else "",
-            tags.get("utm_source", ""),
-            tags.get("utm_medium", ""),
-        )
-    )
+    source, medium, campaign = sources.tags(query[:MAX_QUERY]) if query else ("", "", "")
+    return Target(target, scrub.path(path), _kind(path), scrub.text(campaign) if campaign else "", source, medium)
 
 
 def _kind(path: str) -> str:
@@ -78,10 +65,3 @@ def _kind(path: str) -> str:
     if DOWNLOAD.search(path):
         return "download"
     return "health" if HEALTH.fullmatch(path) else ""
-
-
-def _tags(query: str) -> dict[str, str]:
-    try:
-        return {name: values[0] for name, values in parse_qs(query, max_num_fields=64).items()}
-    except ValueError:
-        return {}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from anonymiser import scrub, sources
 from anonymiser.sources import CHANNELS, KNOWN, Source, classify, referrer_host
+from anonymiser.weblogs.targets import read_target
 
 OWN = frozenset({"kent.example", "orders.kent.example", "xn--bcher-kva.example"})
 
@@ -290,6 +291,7 @@ def test_a_click_is_paid_and_its_identifier_is_not_kept() -> None:
         assert found.channel in ("Paid", "Mail", "Social", "Search")
     assert named(classify("www.google.com", *sources.tags("gclid=EAIa")[:2], OWN)) == "Google Ads, Paid"
     assert named(classify("", *sources.tags("irclickid=abc")[:2], OWN)) == "impact, Paid"
+    assert read_target("/chairs?a=1&gclid=EAIa")[1:] == ("/chairs", "", "", "google", "cpc")
 
 
 def test_a_medium_alone_leaves_the_referrer_in_charge() -> None:

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask, render_template_string
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
-from tests.browser.conftest import Stage, asked, stranger, until
+from tests.browser.conftest import LOOK, PATIENCE, Stage, asked, stranger, until
 
 pytestmark = pytest.mark.browser
 
@@ -492,10 +492,10 @@ def test_a_choice_is_not_lost_with_the_network(
     assert records(stage)[before:] == []
     visitor.unroute("**/v1/consent")
     page.reload()
-    for _ in range(100):
+    for _ in range(PATIENCE // LOOK):
         if len(records(stage)) > before:
             break
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(LOOK)
     (record,) = records(stage)[before:]
     assert record["method"] == "banner-accept-all" and len(record["id"]) == 32
     until(page, "!(localStorage.consent || document.cookie).includes('~!')")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from anonymiser.spool import read, segments
 from consent_app import bundle
 from consent_app.collect import LAST_DAY
 from consent_app.sites import Sites
-from tests.browser.conftest import AGENT, Stage
+from tests.browser.conftest import AGENT, LOOK, PATIENCE, Stage, until
 from tests.conftest import ARGUMENTS, CHROMIUM
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class Told:
 
     def wait(self, page: Page, kind: str, number: int) -> list[dict[str, Any]]:
         """Exactly so many of a kind."""
-        for _ in range(200):
+        for _ in range(PATIENCE // LOOK):
             if len(self.of(kind)) >= number:
                 break
-            page.wait_for_timeout(25)
+            page.wait_for_timeout(LOOK)
         assert len(self.of(kind)) == number, self.all
         return self.of(kind)
 
@@ -114,7 +114,7 @@ class Street:
     def enter(self, browser: Browser, *keys: str, **more: Any) -> Iterator[tuple[Room, ...]]:
         """Somebody new, who has accepted everything at those sites."""
         with browser.new_context(**{"locale": "en-GB", "timezone_id": "Europe/London", **more}) as context:
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE)
             yield tuple(Room(self, key, context) for key in keys)
 
 
@@ -156,7 +156,7 @@ class Room:
 
     def stop_the_clock(self, time: datetime | None = None) -> None:
         """In this browser it goes on only when a test moves it, however slow the machine is."""
-        time = time or datetime.now(UTC)
+        time = time or at_site(12, 0)  # far from midnight, whenever the tests are run
         self.context.clock.install(time=time)
         self.context.clock.pause_at(time + timedelta(seconds=1))
 
@@ -187,15 +187,6 @@ def _grouped(every: Iterator[Fact], site: str) -> dict[tuple[str, str, str], lis
         if fact.site == site:
             rows.setdefault((fact.statistic, fact.key1, fact.key2), []).append((fact.day, fact.delta))
     return rows
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait until a JavaScript expression holds (page.wait_for_function needs eval, which strict pages forbid)."""
-    for _ in range(200):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(f"never came true: {expression}")
 
 
 @pytest.fixture(scope="module")
@@ -277,10 +268,10 @@ def test_attention_survives_the_closing_of_a_tab(room: Room) -> None:
     settled(page, 40)
     page.close()
     other = room.context.new_page()
-    for _ in range(100):
+    for _ in range(PATIENCE // LOOK):
         if room.facts()["engagement", "3", ""] == before["engagement", "3", ""] + 1:
             break
-        other.wait_for_timeout(50)
+        other.wait_for_timeout(LOOK)
     gained = room.facts() - before
     assert gained["engagement", "3", ""] == 1
     assert gained["engagement", "1", ""] == gained["engagement", "2", ""] == 0

@@ -6,9 +6,11 @@ goals, campaigns and funnel steps. They never come from the data, so publishing 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from html import unescape
 from itertools import product
@@ -24,7 +26,8 @@ from anonymiser.settings import SiteRules
 
 Key = tuple[str, str]
 MOST_PAGES: Final = 50_000
-_LOCATION: Final = re.compile(r"<loc>\s*(.*?)\s*</loc>", re.DOTALL)
+MOST_BYTES: Final = 64 * 2**20  # sitemaps.org allows 50 MB
+_LOCATION: Final = re.compile(r"<loc>\s*(?:<!\[CDATA\[)?\s*(.*?)\s*(?:\]\]>)?\s*</loc>", re.DOTALL)
 _NAMED: Final = {"goal": "goals", "campaign": "campaigns"}
 
 
@@ -92,8 +95,11 @@ def read_file(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_sitemap(file: Path) -> dict[str, tuple[str, ...]]:
-    """The pages of a sitemap (sitemaps.org protocol 0.9). Raises InputError when it names none."""
-    paths = [urlsplit(unescape(place)).path or "/" for place in _LOCATION.findall(_text(file))]
+    """The pages of a sitemap (sitemaps.org protocol 0.9), perhaps gzipped. Raises InputError when it names none."""
+    text = _text(file)
+    if "<sitemapindex" in text:
+        raise InputError(f"{file}: is an index of sitemaps, not of pages; name one of the sitemaps it lists")
+    paths = [urlsplit(unescape(place)).path or "/" for place in _LOCATION.findall(text)]
     if not paths:
         raise InputError(f"{file}: holds no <loc>; name the sitemap that lists pages")
     return _within(file, {"pages": paths})
@@ -112,9 +118,15 @@ def _step(text: str) -> Key:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror or 'cannot be read'}") from error
+        with file.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(file) if packed else file.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InputError(f"{file}: is larger than {MOST_BYTES // 2**20} MiB; name fewer keys")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{file}: {getattr(error, 'strerror', None) or 'cannot be read to its end'}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: is not UTF-8 text; save it as UTF-8") from error
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NPM := npm --prefix static/consent-banner
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format lock banner browser screenshots clean
+.PHONY: help run test bench lint format lock banner browser proxy screenshots clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## Show this help
 run: $(VENV)/.run ## Start the demo at http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/consent demo --port $(PORT)
 
-test: $(VENV)/.dev browser ## Install what tests need and run all of them
+test: $(VENV)/.dev browser proxy ## Install what tests need and run all of them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,6 +32,8 @@ format: $(VENV)/.dev ## Format the Python code
 
 bench: $(VENV)/.dev ## Print every figure the README claims
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@command -v npm >/dev/null || { echo "== bench/banner.mjs needs Node 20 or newer, and was left out"; exit 0; }; \
+	  echo "== bench/banner.mjs"; npm --prefix bench/peers ci --silent && node bench/banner.mjs
 
 lock: ## Renew the hashed lock files (needs uv)
 	@for name in run dev; do uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -52,6 +54,12 @@ browser:
 	  echo "chromium is missing: installing Debian's package for the browser tests"; \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; } \
 	  || { echo "could not install it; run: sudo apt-get install chromium"; exit 1; }; }
+
+# Debian's nginx, for the tests of deploy/; without it they are skipped and say so. Nothing is started as a service.
+proxy:
+	@[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light; } \
+	  || echo "nginx is missing: its tests are skipped; to run them: sudo apt-get install nginx-light"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

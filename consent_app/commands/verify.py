@@ -14,6 +14,7 @@ from consent_app import batch, home
 from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import PROOF, SINCE, checks, opened
 from consent_app.ledger import Check, Ledger
+from consent_app.private_files import require_private
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
 from consent_app.sites import Sites
@@ -46,6 +47,10 @@ def _all(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Ch
 def _keys(settings: Settings) -> Checks:
     Seal(settings.signing_keys, settings.clock)
     count = home.require_private_parts(settings)
+    log_key = settings.secrets / "ledger.keys"
+    if log_key.exists():
+        require_private(log_key)
+        count += 1
     yield Check(
         "keys", True, f"{count} files and folders are their owner's alone; signing keys: {len(settings.signing_keys)}"
     )

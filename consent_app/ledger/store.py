@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, LargeBinary, Row, bindparam, delete, func, insert, or_, select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from consent_app.errors import LedgerError, NotFoundError, UnavailableError
 from consent_app.ledger import engine as engines
@@ -258,7 +258,7 @@ class Ledger:
         try:
             with engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
             raise UnavailableError(f"the ledger cannot be written right now ({error.orig}); try again") from error
 
     def _write_surely(self) -> Any:

@@ -573,6 +573,19 @@ def test_verify_takes_a_kept_checkpoint_and_kept_proofs(
     assert said.count("FAIL") == 1 and "FAIL ledger proof: foreign.tlog-proof is no proof of this ledger" in said
 
 
+def test_verify_finds_a_log_key_that_others_may_read(tmp_path: Path) -> None:
+    environment = {"CONSENT_HOME": str(tmp_path / "home")}
+    assert CliRunner().invoke(main, ["init"], env=environment).exit_code == 0
+    with Ledger(tmp_path / "home" / "ledger.db") as ledger:
+        ledger.append(REMOVED)
+    before = CliRunner().invoke(main, ["verify"], env=environment)
+    assert before.exit_code == 0, before.output
+    (tmp_path / "home" / "secrets" / "ledger.keys").chmod(0o640)
+    after = CliRunner().invoke(main, ["verify"], env=environment)
+    assert "FAIL keys: " in after.output
+    assert "ledger.keys can be read by others" in after.output
+
+
 def test_show_prints_erasures_as_what_they_are(ledger: Ledger, run: Callable[..., Result]) -> None:
     ledger.erase(GIVEN.id)
     *_, last = map(json.loads, run("ledger", "show", "--last", 2).output.splitlines())

@@ -220,13 +220,16 @@ def _compact(told: dict[str, Any]) -> str:
 
 
 def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:
+    """What is asked, or under a privacy signal what it has turned off: then that is all there is to say."""
+    if sent:
+        yield speaker.listed(speaker.say(purpose.title) for purpose in speaker.site.optional)
+        yield escape(speaker.texts["gpc"].replace(GPC, sent))
+        return
     for name, mode in (("tell", "objectable"), ("ask", "consent")):
         titles = [speaker.say(purpose.title) for purpose in speaker.site.optional if purpose.mode == mode]
         if titles:
             said = escape(speaker.texts[name])
             yield said.format(controller=speaker.site.controller, purposes=speaker.listed(titles))
-    if sent:
-        yield escape(speaker.texts["gpc"].replace(GPC, sent))
 
 
 def _default_permit(rooms: Rooms, site: Site) -> str:

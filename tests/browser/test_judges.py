@@ -200,8 +200,9 @@ def test_axe_would_speak_up(chromium: Browser, axe: str, stage: Stage) -> None:
 
 # --- automatic refusal ------------------------------------------------------------------------------------------------
 
-# Besides English, the languages in which the tool knows a text about cookies when it sees ours. In Italian, Portuguese,
-# Swedish and Turkish it has no pattern for one and reads the button alone (static/consent-banner/test/wording.test.ts).
+# Besides English, the languages in which the tool knows a text about cookies when it sees ours. In Portuguese, Swedish
+# and Turkish it has no pattern for one, in Italian only “usiamo cookie”, which is not true before a choice; there it
+# reads the button alone (static/consent-banner/test/wording.test.ts).
 READ = ("de", "es", "fr", "nl", "pl")
 SAID = "autoconsentStandalone.messages.map(({ type, cmp, result }) => [type, cmp, result])"
 

@@ -356,7 +356,7 @@ def test_verify_finds_a_foreign_statistics_file(made: Path, run: Run) -> None:
 
 
 def test_verify_says_what_it_did_not_check(made: Path, run: Run) -> None:
-    assert "Not checked, because this version does not have it: a signed tree" in run("verify").output
+    assert "Not checked, because this version does not have it: encryption of the spool" in run("verify").output
 
 
 # -- serve ------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any, Final
 import duckdb
 
 from anonymiser import catalogue, schema, scrub
-from anonymiser.bounds import OTHER, PARTS_OF_VISITORS, ROUNDING, STATISTICS, Statistic
+from anonymiser.bounds import CUT, OTHER, PARTS_OF_VISITORS, ROUNDING, STATISTICS, Statistic
 from anonymiser.errors import StatisticsError
 from anonymiser.settings import SiteRules
 from anonymiser.stats import opened
@@ -97,7 +97,7 @@ _QUESTIONS: Final = (
         "rare",
         "no key that nobody declared is shown for so few visits that it could be one person's",
         "{0}, {1}: a key of {2} is shown that too few browsers brought",
-        ("tolerance",),
+        ("tolerance", "cut"),
     ),
     _Question(
         "told",
@@ -113,7 +113,7 @@ _QUESTIONS: Final = (
     ),
 )
 _VALUES: Final[dict[str, Any]] = {
-    "tolerance": TOLERANCE, "other": OTHER, "rounding": ROUNDING, "false_alarm": FALSE_ALARM,
+    "tolerance": TOLERANCE, "cut": CUT, "other": OTHER, "rounding": ROUNDING, "false_alarm": FALSE_ALARM,
 }  # fmt: skip
 
 

@@ -21,11 +21,10 @@ from math import log, sqrt
 from typing import Any, Final
 
 from anonymiser import scrub
-from anonymiser.bounds import OTHER, Statistic
+from anonymiser.bounds import CUT, OTHER, Statistic
 from anonymiser.catalogue import Key
 
 TWICE: Final = sqrt(2)
-CUT: Final = 1 / 16  # of the threshold: it spares nine of ten keys their noise, and a threshold a sixteenth higher
 REST: Final[Key] = (OTHER, "")
 Noisy = tuple[Key, int, float]
 

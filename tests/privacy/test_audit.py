@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from math import exp, log, sqrt
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, mean
 from typing import Any
 
 import pytest
@@ -190,12 +189,10 @@ def share(hits: int, draws: int, errors: float) -> float:
     return (middle + z * sqrt(p * (1 - p) / draws + z * z / (4 * draws * draws))) / (1 + z * z / draws)
 
 
-def told_by(
-    cut: float, without: Sequence[float], within: Sequence[float], delta: float, errors: float = ERRORS
-) -> float:
+def told_by(cut: float, without: Sequence[float], within: Sequence[float], delta: float) -> float:
     """The least epsilon that allows so many right and so few wrong guesses."""
-    wrong = share(sum(value >= cut for value in without), len(without), errors)
-    right = 1 - share(sum(value < cut for value in within), len(within), errors)
+    wrong = share(sum(value >= cut for value in without), len(without), ERRORS)
+    right = 1 - share(sum(value < cut for value in within), len(within), ERRORS)
     if right <= wrong:
         return 0.0
     return max(log(max(right - delta, wrong) / wrong), epsilon_of(NORMAL.inv_cdf(right) - NORMAL.inv_cdf(wrong), delta))
@@ -212,11 +209,14 @@ def epsilon_of(mu: float, delta: float) -> float:
 
 
 def bound(without: Sequence[float], within: Sequence[float], delta: float) -> float:
-    """A lower bound on epsilon; the cut is placed on the first draws and tried on the rest."""
+    """A lower bound on epsilon; the cut is placed on the first draws and tried on the rest.
+
+    It lies in the middle between the two means. The cut that is best on the first draws lies anywhere near it: more
+    than once in a hundred thousand runs so far off that a fault would be missed.
+    """
     first, rest = slice(FOR_THE_CUT), slice(FOR_THE_CUT, None)
-    cuts = [(low + high) / 2 for low, high in pairwise(sorted([*without[first], *within[first]]))]
-    best = max(cuts, key=lambda cut: told_by(cut, without[first], within[first], delta, 1.0))
-    return told_by(best, without[rest], within[rest], delta)
+    cut = (mean(without[first]) + mean(within[first])) / 2
+    return told_by(cut, without[rest], within[rest], delta)
 
 
 def audited(

@@ -25,6 +25,10 @@ from anonymiser.errors import StatisticsError
 LONGEST_RANGE: Final = 91
 DELTA_OF_KEYS: Final = 0.1
 SIGMAS: Final = 1.96
+# `import duckdb` opens a database with threads of its own. A web server forks its workers after it, and a worker that
+# inherits them without having them is aborted when it stops.
+duckdb.default_connection().close()
+
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 

@@ -85,6 +85,7 @@ class Story:
         sent = self.sent.setdefault(name, [])
         context.on("request", lambda request: sent.append(_told(request)))
         context.set_default_timeout(30_000)
+        context.add_init_script("document.addEventListener('consent:show', () => { window.asked = true })")
         yield context.new_page()
         self.cookies[name] = _cookie(context)
         context.close()
@@ -133,6 +134,7 @@ def _visits(told: Story, browser: Browser) -> None:
     for number in range(ACCEPTERS):
         with told.visitor(browser, f"accepter {number}") as page:
             page.goto(f"{told.kent}/?email={MAIL}&q={MAIL}")
+            _asked(page)
             with page.expect_response(_counts("pageview", "/")), page.expect_response(_counts("search", "/")):
                 page.get_by_role("button", name="Accept all").click()
             for path in PAGES[1:]:
@@ -140,6 +142,7 @@ def _visits(told: Story, browser: Browser) -> None:
                     page.goto(told.kent + path)
     with told.visitor(browser, "decliner") as page:
         page.goto(f"{told.kent}/?email={MAIL}")
+        _asked(page)
         page.get_by_role("button", name="Reject all").click()
         page.get_by_role("button", name="Reject all").wait_for(state="hidden")
         for path in PAGES[1:]:
@@ -154,8 +157,14 @@ def _visits(told: Story, browser: Browser) -> None:
         assert page.get_by_role("button", name="Accept all").count() == 0
     with told.visitor(browser, "at the partner's") as page:
         page.goto(f"http://defibrental.localhost:{told.port}/")
+        _asked(page)
         with page.expect_response("**/v1/consent"):
             page.get_by_role("button", name="Accept all").click()
+
+
+def _asked(page: Page) -> None:
+    """Wait until the banner's script is in charge; until then its form leads to another page."""
+    page.wait_for_function("!!window.asked")
 
 
 def _counts(kind: str, path: str) -> Callable[[Response], bool]:

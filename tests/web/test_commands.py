@@ -374,7 +374,7 @@ def test_serve_answers_and_stops_cleanly(made: Path) -> None:
             server.send_signal(signal.SIGTERM)
         said = server.communicate(timeout=300)[0].decode()
     assert server.returncode == 0, said
-    assert "Traceback" not in said
+    assert said.count("\n") == 1, said  # where it serves; no worker is aborted
 
 
 def test_serve_says_that_a_port_is_taken(made: Path, run: Run) -> None:

@@ -14,7 +14,7 @@ WITH parts AS (
         len(part) AS quotes,
         coalesce(part[1], '') AS head,
         split_part(part[1], ' ', 1) AS first_word,
-        split_part(substr(part[1], strpos(part[1], '[') + 1), ']', 1) AS stamp,
+        right(rtrim(part[1], ' '), 28) AS bracket,
         part[2] AS request,
         split_part(ltrim(part[3]), ' ', 1) AS status,
         part[4] AS referrer,
@@ -23,7 +23,7 @@ WITH parts AS (
 ), typed AS (
     SELECT
         *,
-        make_timestamp(epoch_us(try_strptime(stamp, '%d/%b/%Y:%H:%M:%S %z'))) AS ts,
+        make_timestamp(epoch_us(try_strptime(bracket, '[%d/%b/%Y:%H:%M:%S %z]'))) AS ts,
         try_cast(status AS SMALLINT) AS code
     FROM fields
 )
@@ -32,8 +32,8 @@ SELECT
     ts,
     -- A name before the address is the virtual host's; a user's name may hold spaces too.
     CASE
-        WHEN substr(head, strlen(first_word) + 1, 6) = ' - - [' THEN first_word
-        WHEN split_part(split_part(head, ' [', 1), ' ', 4) <> ''
+        WHEN substr(head, length(first_word) + 1, 6) = ' - - [' THEN first_word
+        WHEN len(string_split(split_part(head, ' [', 1), ' ')) > 3
             AND NOT regexp_matches(first_word, '^[0-9a-fA-F.:]+$')
         THEN split_part(head, ' ', 2)
         ELSE first_word
@@ -47,8 +47,8 @@ SELECT
         WHEN width = 0 THEN ''
         WHEN width > $max_line THEN 'too long'
         WHEN quotes <> 3 AND quotes < 7 THEN 'quotes do not match the format'
-        WHEN ts IS NULL THEN 'no readable time'
-        WHEN code IS NULL OR code NOT BETWEEN 100 AND 599 THEN 'no readable status'
+        WHEN ts IS NULL OR NOT starts_with(bracket, '[') THEN 'no readable time'
+        WHEN NOT regexp_full_match(status, '[1-5]\d\d') THEN 'no readable status'
     END AS problem,
     width = 0 AS blank,
     FALSE AS directive,

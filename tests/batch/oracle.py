@@ -82,7 +82,7 @@ def combined(path: Path) -> Iterator[Hit | str | int]:
 
 
 def combined_hit(number: int, pieces: list[str]) -> Hit | None:
-    stamp = re.search(r"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\]", pieces[0])
+    stamp = re.search(r"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\] *$", pieces[0])
     if (len(pieces) != 3 and len(pieces) < 7) or stamp is None:
         return None
     day, month, year, hour, minute, second, sign, off_hours, off_minutes = stamp.groups()
@@ -277,13 +277,12 @@ def json_object(text: str) -> Any:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         return dict(reversed(found))
 
-    text = re.sub(r",([ \t]*[}\]])", r"\1", text)  # a comma before the end is forgiven
-    try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_int=str, parse_float=str)
-        json.dumps(value, ensure_ascii=False).encode()
-    except ValueError:
-        return None
-    return value
+    for attempt in (text, re.sub(r",([ \t]*[}\]])", r"\1", text)):  # a comma before the end is forgiven
+        with suppress(ValueError):
+            value = json.loads(attempt, object_pairs_hook=pairs, parse_int=str, parse_float=str)
+            json.dumps(value, ensure_ascii=False).encode()
+            return value
+    return None
 
 
 def json_first(found: dict[str, Any], paths: Names) -> str | None:

@@ -137,8 +137,9 @@ def _settings(folder: Path, port: int, edits: Iterable[tuple[str, str]]) -> Sett
         text = text.replace(old, new)
     sites.write_text(text, "utf-8")
     return Settings.from_environment(
-        {}, home=folder, public_url=f"http://{address}", bind=address, mix_beacons=1, decisions_per_minute=1000
-    )
+        {}, home=folder, public_url=f"http://{address}", bind=address, mix_beacons=1, decisions_per_minute=1000,
+        beacons_per_minute=10_000,
+    )  # fmt: skip
 
 
 def stranger(chromium: Browser, **more: Any) -> BrowserContext:

@@ -54,7 +54,7 @@ class Plan:
         """What an undeclared key's count must exceed to be given noise at all.
 
         The mechanism sees max(count - cut, 0) instead of the count. One browser-day moves that by no more than it moves
-        the count, so nothing of the proof changes (docs/privacy.md, statement 3); most keys need no noise then.
+        the count, so nothing of the proof changes (docs/privacy.md, statement 5); most keys need no noise then.
         """
         return int(self._above(key) * CUT)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, LargeBinary, Row, bindparam, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, LargeBinary, Row, bindparam, delete, func, insert, or_, select
 from sqlalchemy.exc import DatabaseError
 
 from consent_app.errors import LedgerError, NotFoundError, UnavailableError
@@ -110,8 +110,15 @@ class Ledger:
         What was signed stays valid: only its hash is left, and nobody can tell any more what of. It is gone from the
         file itself when this returns.
         """
+        return self._take_away(body.c.subject == subject)
+
+    def erase_entries(self, seqs: Sequence[int]) -> Entry | None:
+        """Take away the consent records of these entries (at most MOST_ERASED), as `erase` does."""
+        return self._take_away(body.c.seq.in_(seqs))
+
+    def _take_away(self, which: ColumnElement[bool]) -> Entry | None:
         with self._write_surely() as connection:
-            query = select(body.c.seq).join(entry).where(body.c.subject == subject, entry.c.kind == ConsentRecord.KIND)
+            query = select(body.c.seq).join(entry).where(which, entry.c.kind == ConsentRecord.KIND)
             seqs = [row.seq for row in connection.execute(query.order_by(body.c.seq).limit(MOST_ERASED))]
             if not seqs:
                 return None
@@ -201,6 +208,18 @@ class Ledger:
             columns = (entry.c.seq, entry.c.kind, body.c.subject, body.c.nonce, body.c.record)
             rows = connection.execute(select(*columns).join(body).order_by(entry.c.seq)) if records else None
             return exports.write(self.published, folder, (tuple(row) for row in rows) if rows else None).size
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads, for the tables beside the log. Raises UnavailableError."""
+        with self._read() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes, for the tables beside the log: on disk once it ended. Raises UnavailableError."""
+        with self._write_surely() as connection:
+            yield connection
 
     def wake(self) -> None:
         """Have what others left unsigned signed soon, by a thread of this process."""

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from consent_app.errors import LedgerError
-from consent_app.ledger.tables import TRIGGERS, body, entry, erased, head, metadata, notice
+from consent_app.ledger.tables import TRIGGERS, body, complaint, entry, erased, head, metadata, notice
 
 
 def migrate(connection: Connection) -> None:
@@ -45,10 +45,15 @@ def _tree(connection: Connection) -> None:
         _guard(connection, name)
 
 
+def _complaints(connection: Connection) -> None:
+    """Complaints, which are beside the log and under none of its guards."""
+    metadata.create_all(connection, [complaint])
+
+
 def _guard(connection: Connection, table: str) -> None:
     for trigger in TRIGGERS.values():
         if f" ON {table} " in trigger:
             connection.execute(text(trigger.replace("TRIGGER", "TRIGGER IF NOT EXISTS", 1)))
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_first, _tree)
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_first, _tree, _complaints)

@@ -1,8 +1,8 @@
-"""The ledger's tables. Rows can be added, never changed or taken away: triggers in the database refuse it.
+"""The ledger's tables. Rows of the log can be added, never changed or taken away: triggers in the database refuse it.
 
 `entry` is what the signed tree is built on; `body` holds what may be erased: the record and the nonce without which its
 hash says nothing. Its row goes only after `erased` names the tombstone. `head` is every size and root that was about to
-be signed.
+be signed. `complaint` is no part of the log: its rows change with their state and go with their retention.
 """
 
 from __future__ import annotations
@@ -46,6 +46,19 @@ head: Final = Table(
     metadata,
     Column("size", Integer, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
+)
+
+# `opened` is a UTC second, `due` a UTC day; `sealed` is the text, encrypted.
+complaint: Final = Table(
+    "complaint",
+    metadata,
+    Column("reference", Text, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("opened", Text, nullable=False),
+    Column("due", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("closed", Text),
+    Column("sealed", LargeBinary, nullable=False),
 )
 
 

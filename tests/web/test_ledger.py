@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select, update
 
 from consent_app.errors import LedgerError, UnavailableError
 from consent_app.ledger import ConsentRecord, Ledger, RemovalRecord
 from consent_app.ledger.records import ErasureRecord, canonical
 from consent_app.ledger.store import TAG
+from consent_app.ledger.tables import complaint
 from tests.web.ledger_records import GIVEN, REFUSED, REMOVED, SHA, TEXT, by_hand, verdicts
 
 SCHEMA = Path(__file__).parents[2] / "consent_app" / "ledger" / "record.schema.json"
@@ -185,6 +187,23 @@ def test_only_the_owner_reads_the_file(ledger: Ledger, tmp_path: Path) -> None:
     ledger.sequence()
     assert {file.stat().st_mode & 0o777 for file in tmp_path.rglob("*") if file.is_file()} == {0o600}
     assert {file.stat().st_mode & 0o777 for file in tmp_path.rglob("*") if file.is_dir()} == {0o700}
+
+
+def test_tables_beside_the_log_have_transactions_of_their_own(ledger: Ledger) -> None:
+    row = {"reference": "K-7", "site": "kent", "opened": "2026-11-24T10:00:00Z", "due": "2026-12-24"}
+    with ledger.writing() as connection:
+        connection.execute(insert(complaint).values(row | {"state": "open", "sealed": b"sealed"}))
+    with suppress(RuntimeError), ledger.writing() as connection:
+        connection.execute(delete(complaint))
+        raise RuntimeError
+    with ledger.writing() as connection:
+        connection.execute(update(complaint).values(state="closed", closed="2026-11-25"))
+    with ledger.reading() as connection:
+        (found,) = connection.execute(select(complaint))
+    assert (found.state, found.closed, found.sealed) == ("closed", "2026-11-25", b"sealed")
+    with ledger.writing() as connection:
+        connection.execute(delete(complaint))
+    assert verdicts(ledger)["ledger guard"]
 
 
 def test_a_damaged_file_is_said_to_be_unavailable(ledger: Ledger, tmp_path: Path) -> None:

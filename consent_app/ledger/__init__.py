@@ -6,8 +6,25 @@ JSON), the value that the signed tree of a later version logs.
 
 from __future__ import annotations
 
-from consent_app.ledger.records import BASES, ConsentRecord, RecordedDecision, RemovalRecord
+from consent_app.ledger.records import (
+    BASES,
+    ConsentRecord,
+    HoldEndRecord,
+    HoldRecord,
+    RecordedDecision,
+    RemovalRecord,
+)
 from consent_app.ledger.store import Entry, Ledger
 from consent_app.ledger.verification import Check
 
-__all__ = ["BASES", "Check", "ConsentRecord", "Entry", "Ledger", "RecordedDecision", "RemovalRecord"]
+__all__ = [
+    "BASES",
+    "Check",
+    "ConsentRecord",
+    "Entry",
+    "HoldEndRecord",
+    "HoldRecord",
+    "Ledger",
+    "RecordedDecision",
+    "RemovalRecord",
+]

@@ -1,7 +1,7 @@
-"""The three kinds of record, as values that refuse what the published schema does not allow.
+"""The kinds of record, as values that refuse what the published schemas do not allow.
 
-`record.schema.json` (JSON Schema 2020-12) says the same for others; a test holds both to each other. There is no field
-for an address, a user agent, a URL, an account or free text.
+`schemas/` (JSON Schema 2020-12, one file a kind) says the same for others; a test holds both to each other. No record
+of a visitor has a field for an address, a user agent, a URL, an account or free text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import rfc8785
 
 from consent_app.errors import LedgerError
 
-METHODS: Final = ("banner-accept-all", "banner-reject-all", "preferences", "no-js-form", "gpc", "api")
+METHODS: Final = ("banner-accept-all", "banner-reject-all", "preferences", "no-js-form", "gpc", "api", "handover")
 EVENTS: Final = ("given", "refused", "withdrawn", "changed", "objected", "erased")
 BASES: Final = {
     ("uk", "consent"): "PECR Schedule A1 paragraph 2",
@@ -26,6 +26,8 @@ BASES: Final = {
     ("eu", "necessary"): "Directive 2002/58/EC Article 5(3), strictly necessary",
 }
 MOST_ERASED: Final = 10_000
+MOST_HELD: Final = 1_000
+_HOLD: Final = r"[0-9a-f]{16}"
 _KEY: Final = r"[a-z][a-z0-9-]{0,23}"
 _HASH: Final = r"[0-9a-f]{64}"
 _DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -70,7 +72,7 @@ class ConsentRecord:
 
     def __post_init__(self) -> None:
         _match(self, "site", _KEY)
-        _match(self, "controller", r"[^\x00-\x1f\x7f]{1,300}")
+        _match(self, "controller", _line(300))
         _match(self, "notice", _HASH)
         _match(self, "notice_effective", _DAY)
         _match(self, "bundle", _HASH)
@@ -151,9 +153,7 @@ class ErasureRecord:
     time: str
 
     def __post_init__(self) -> None:
-        whole = all(type(seq) is int and 0 <= seq < 2**53 for seq in self.entries)
-        _refuse_unless(whole and 0 < len(self.entries) <= MOST_ERASED, "entries")
-        _refuse_unless(list(self.entries) == sorted(set(self.entries)), "entries")
+        _refuse_unless(0 < len(self.entries) <= MOST_ERASED and _ascending(self.entries), "entries")
         _match(self, "time", _SECOND)
 
     @property
@@ -173,8 +173,89 @@ class ErasureRecord:
         return cls(tuple(values["entries"]), values["time"])
 
 
-Record = ConsentRecord | RemovalRecord | ErasureRecord
-KINDS: Final[dict[str, type[Record]]] = {kind.KIND: kind for kind in (ConsentRecord, RemovalRecord, ErasureRecord)}
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A legal hold: these entries of a site (all, where none is named) stay until that UTC day, though they be due.
+
+    Entries are named by number, so that the log never names a visitor's record id beside a case. `by` is the role or
+    account that ordered it, `reason` the operator's words: no visitor's.
+    """
+
+    KIND: ClassVar[str] = "hold"
+    SCHEMA: ClassVar[str] = "urn:consent-app:hold-record:1"
+
+    hold: str
+    site: str
+    entries: tuple[int, ...]
+    reason: str
+    by: str
+    until: str
+    time: str
+
+    def __post_init__(self) -> None:
+        _match(self, "hold", _HOLD)
+        _match(self, "site", _KEY)
+        _refuse_unless(len(self.entries) <= MOST_HELD and _ascending(self.entries), "entries")
+        _match(self, "reason", _line(500))
+        _match(self, "by", _line(100))
+        _match(self, "until", _DAY)
+        _match(self, "time", _SECOND)
+        _on_calendar(self, "until", "time")
+
+    @property
+    def subject(self) -> str:
+        """What `history` finds it by."""
+        return self.hold
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        named = {name: getattr(self, name) for name in _names(self)}
+        return {"schema": self.SCHEMA} | named | {"entries": list(self.entries)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        values = _values(cls, document)
+        _refuse_unless(isinstance(values["entries"], list), "entries")
+        return cls(**values | {"entries": tuple(values["entries"])})
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEndRecord:
+    """A legal hold was ended before its day."""
+
+    KIND: ClassVar[str] = "hold-end"
+    SCHEMA: ClassVar[str] = "urn:consent-app:hold-end-record:1"
+
+    hold: str
+    by: str
+    time: str
+
+    def __post_init__(self) -> None:
+        _match(self, "hold", _HOLD)
+        _match(self, "by", _line(100))
+        _match(self, "time", _SECOND)
+        _on_calendar(self, "time")
+
+    @property
+    def subject(self) -> str:
+        """What `history` finds it by."""
+        return self.hold
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"schema": self.SCHEMA} | {name: getattr(self, name) for name in _names(self)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        return cls(**_values(cls, document))
+
+
+Record = ConsentRecord | RemovalRecord | ErasureRecord | HoldRecord | HoldEndRecord
+KINDS: Final[dict[str, type[Record]]] = {
+    kind.KIND: kind for kind in (ConsentRecord, RemovalRecord, ErasureRecord, HoldRecord, HoldEndRecord)
+}
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -209,7 +290,16 @@ def _match(record: Record, name: str, pattern: str) -> None:
     _refuse_unless(isinstance(value, str) and re.fullmatch(pattern, value) is not None, name)
 
 
-def _on_calendar(record: ConsentRecord, *names: str) -> None:
+def _line(longest: int) -> str:
+    return rf"[^\x00-\x1f\x7f]{{1,{longest}}}"
+
+
+def _ascending(entries: tuple[int, ...]) -> bool:
+    whole = all(type(seq) is int and 0 <= seq < 2**53 for seq in entries)
+    return whole and list(entries) == sorted(set(entries))
+
+
+def _on_calendar(record: Record, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
         try:

@@ -21,6 +21,7 @@ from consent_app.strict_toml import Table
 
 Embed = Literal["same-host", "script"]
 Look = Literal["bar", "corner", "footer"]
+LONGEST_KEPT: Final = 25  # months: of statistics, and of a consent record after its validity
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ class Site:
     sitemap_file: Path | None = None
     excluded_networks: tuple[str, ...] = ()
     retention_hours: int = 24
-    retention_months: int = 25
+    retention_months: int = LONGEST_KEPT
+    consent_retention_months: int = LONGEST_KEPT
+    complaint_retention_months: int = 12
     grain: Grain | None = None
     protection: Protection = field(default_factory=Protection)
 
@@ -203,7 +206,9 @@ def _site(key: str, table: Table) -> Site:
         sitemap_file=_beside(table, "sitemap_file"),
         excluded_networks=_networks(table),
         retention_hours=table.number("retention_hours", 1, 24, 24),
-        retention_months=table.number("retention_months", 1, 25, 25),
+        retention_months=table.number("retention_months", 1, LONGEST_KEPT, LONGEST_KEPT),
+        consent_retention_months=table.number("consent_retention_months", 1, LONGEST_KEPT, LONGEST_KEPT),
+        complaint_retention_months=table.number("complaint_retention_months", 1, 12, 12),
         grain=table.one_of("grain", ("day", "week", "month"), None),
         protection=_protection(table.table("protection", {})),
     )

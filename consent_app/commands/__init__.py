@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from anonymiser.errors import AnonymiserError
-from consent_app.commands import batch, demo, home, ledger, serve, sites, users, verify
+from consent_app.commands import batch, demo, home, ledger, retention, serve, sites, users, verify
 from consent_app.errors import ConsentError
 
 BAD_INPUT: Final = 2
@@ -51,6 +51,8 @@ for command in (
     batch.batch,
     verify.verify,
     ledger.ledger,
+    retention.retention,
+    retention.hold,
     sites.site,
     sites.notice,
     users.user,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from consent_app import batch as batches
+from consent_app import retention
 from consent_app.commands.times import MOMENT
 from consent_app.ledger import Ledger
 from consent_app.settings import Settings
@@ -16,16 +17,20 @@ from consent_app.sites import Sites
 @click.command()
 @click.option("--now", type=MOMENT, help="Run as if it were this time, such as 2026-11-25T03:00Z (UTC unless it says).")
 def batch(now: datetime | None) -> None:
-    """Count the hours that ended, publish what is over, remove the rest, record the removal. Safe to run twice."""
+    """Count the hours that ended, publish, remove and record it, erase what is past its time. Safe to run twice."""
     settings = Settings.from_environment()
+    now = (now or settings.clock()).astimezone(UTC)
     sites = Sites.load(settings.sites_file)
     with Ledger(settings.ledger_file) as ledger:
-        report = batches.run(settings, sites, ledger, (now or settings.clock()).astimezone(UTC))
+        report = batches.run(settings, sites, ledger, now)
+        kept = retention.run(ledger, sites, now)
         ledger.sequence()
     click.echo(
         f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"
         f" to {settings.stats_file}"
     )
+    if kept.entries:
+        click.echo(f"  {len(kept.entries):,} consent records were past their time and are erased")
     for reason, count in sorted(report.dropped.items()):
         click.echo(f"  {count:,} facts left out: {reason}")
     for fault in report.damaged:

@@ -11,6 +11,7 @@ import click
 
 from anonymiser import check as statistics_check
 from consent_app import batch, home
+from consent_app.commands import retention
 from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import PROOF, SINCE, checks, opened
 from consent_app.ledger import Check, Ledger
@@ -20,8 +21,8 @@ from consent_app.settings import Settings
 from consent_app.sites import Sites
 
 NOT_CHECKED: Final = (
-    "Not checked, because this version does not have it: encryption of the spool, the retention of old records. Who "
-    "holds the signing key can sign another history: --since with a checkpoint kept elsewhere, and --proof, find that."
+    "Not checked, because this version does not have it: encryption of the spool. Who holds the signing key can sign "
+    "another history: --since with a checkpoint kept elsewhere, and --proof, find that."
 )
 Checks = Iterator[Verdict]
 
@@ -41,6 +42,7 @@ def _all(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Ch
     yield from guarded("keys", partial(_keys, settings))
     yield from guarded("sites", partial(_sites, settings))
     yield from guarded("ledger", partial(_ledger, settings, since, proofs))
+    yield from guarded("retention", partial(retention.checks, settings))
     yield from guarded("statistics", partial(_statistics, settings))
 
 

@@ -1,0 +1,1 @@
+"""Checks of a receipt file by itself: no server, no network, no data home."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from anonymiser.errors import AnonymiserError
-from consent_app.commands import batch, demo, home, ledger, retention, serve, sites, users, verify
+from consent_app.commands import batch, demo, home, ledger, receipt, retention, serve, sites, users, verify, witness
 from consent_app.errors import ConsentError
 
 BAD_INPUT: Final = 2
@@ -51,8 +51,10 @@ for command in (
     batch.batch,
     verify.verify,
     ledger.ledger,
+    receipt.receipt,
     retention.retention,
     retention.hold,
+    witness.witness,
     sites.site,
     sites.notice,
     users.user,

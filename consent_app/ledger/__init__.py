@@ -6,6 +6,7 @@ JSON), the value that the signed tree of a later version logs.
 
 from __future__ import annotations
 
+from consent_app.ledger.appending import Entry
 from consent_app.ledger.records import (
     BASES,
     ConsentRecord,
@@ -14,7 +15,7 @@ from consent_app.ledger.records import (
     RecordedDecision,
     RemovalRecord,
 )
-from consent_app.ledger.store import Entry, Ledger
+from consent_app.ledger.store import Ledger
 from consent_app.ledger.verification import Check
 
 __all__ = [

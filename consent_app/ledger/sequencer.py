@@ -1,6 +1,6 @@
 """The sequencer: what was appended goes into the tree, the tree onto disk, and only then is it signed.
 
-Any process may sequence; a file lock lets one do so at a time. The order is what makes a crash harmless: the entries
+Any process may sequence; a lock lets one do so at a time. The order is what makes a crash harmless: the entries
 and the new head are synced in the database, then tiles, then the checkpoint. Whoever comes next derives the signed head
 from the entries again and refuses to sign on top of one that is not theirs.
 """
@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import insert, select
 
 from consent_app.errors import ConsentError, LedgerError, ProofError
 from consent_app.ledger import keys
+from consent_app.ledger.engine import STREAMED, Database
 from consent_app.ledger.published import CHECKPOINT, KEY, Published
 from consent_app.ledger.tables import entry, head
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
@@ -30,17 +29,15 @@ BATCH: Final = 65_536
 # How long appended entries wait for company, and how long after a failure the next attempt.
 PAUSE_SECONDS: Final = 0.2
 AGAIN_SECONDS: Final = 5.0
-Opened = Callable[[], AbstractContextManager[Connection]]
 
 _log = logging.getLogger(__name__)
 
 
 class Sequencer:
-    """Signs what a ledger holds. `write` must give transactions that are synced to disk when they end."""
+    """Signs what a database holds, in a folder that this process, or others of this machine, publish."""
 
-    def __init__(self, read: Opened, write: Opened, published: Published, key_file: Path) -> None:
-        self._read = read
-        self._write = write
+    def __init__(self, database: Database, published: Published, key_file: Path) -> None:
+        self._database = database
         self._published = published
         self._key_file = key_file
         self._tree = Tree()
@@ -51,7 +48,7 @@ class Sequencer:
 
         Raises LedgerError where the entries do not fit what was signed before; nothing is signed then.
         """
-        with self._turn, self._published.lock():
+        with self._turn, self._published.lock(), self._database.sequencing():
             try:
                 while self._step():
                     pass
@@ -64,7 +61,7 @@ class Sequencer:
         """Sign up to BATCH further entries; False when there was nothing to do."""
         signed = self._signed()
         self._return_to(signed)
-        with self._read() as connection:
+        with self._database.read() as connection:
             newest = connection.execute(select(head).order_by(head.c.size.desc()).limit(1)).first()
         known = newest is not None and newest.size > self._tree.size
         full: list[tuple[Tile, bytes]] = []
@@ -74,9 +71,9 @@ class Sequencer:
             _require(self._tree.size == newest.size and self._tree.root() == newest.root, newest.size)
         if self._tree.size == (signed.size if signed else 0):
             return False
-        signers = self._signers(first=signed is None)
+        signers = self._signers(first=signed is None and newest is None)
         if not known:
-            with self._write() as connection:
+            with self._database.write_surely() as connection:
                 connection.execute(insert(head).values(size=self._tree.size, root=self._tree.root()))
         self._publish(full, signers)
         return True
@@ -115,8 +112,8 @@ class Sequencer:
     def _grow(self, size: int) -> None:
         """Take in entries up to that size, as far as they are there. Raises LedgerError at a gap."""
         query = select(entry.c.seq, entry.c.leaf).where(entry.c.seq >= self._tree.size, entry.c.seq < size)
-        with self._read() as connection:
-            for seq, leaf in connection.execute(query.order_by(entry.c.seq)):
+        with self._database.read() as connection:
+            for seq, leaf in connection.execute(query.order_by(entry.c.seq), execution_options=STREAMED):
                 if seq != self._tree.size or not isinstance(leaf, bytes):
                     raise LedgerError(f"entry {self._tree.size} is missing; nothing is signed until it is restored")
                 self._tree.add(leaf)
@@ -175,7 +172,7 @@ class Background:
     def _attempt(self) -> bool:
         try:
             self._sequence()
-        except (ConsentError, DatabaseError, OSError) as error:
+        except (ConsentError, OSError) as error:
             _log.error("the ledger could not be signed: %s", error)
             # What waiting does not mend is not tried again before the next entry.
             return isinstance(error, LedgerError | ProofError)

@@ -1,4 +1,4 @@
-"""The ledger's tables. Rows of the log can be added, never changed or taken away: triggers in the database refuse it.
+"""The ledger's tables. Rows of the log can be added, never changed or taken away: the database refuses it (`guards`).
 
 `entry` is what the signed tree is built on; `body` holds what may be erased: the record and the nonce without which its
 hash says nothing. Its row goes only after `erased` names the tombstone. `head` is every size and root that was about to
@@ -9,21 +9,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
 
 metadata: Final = MetaData()
+# SQLite numbers its rows by a column that is called just INTEGER; it has eight bytes there too.
+NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
 
 entry: Final = Table(
     "entry",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("seq", NUMBER, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
 )
 body: Final = Table(
     "body",
     metadata,
-    Column("seq", Integer, ForeignKey("entry.seq"), primary_key=True, autoincrement=False),
+    Column("seq", NUMBER, ForeignKey("entry.seq"), primary_key=True, autoincrement=False),
     Column("subject", Text, index=True),
     Column("nonce", LargeBinary, nullable=False),
     Column("record", LargeBinary, nullable=False),
@@ -38,13 +40,13 @@ notice: Final = Table(
 erased: Final = Table(
     "erased",
     metadata,
-    Column("seq", Integer, ForeignKey("entry.seq"), primary_key=True, autoincrement=False),
-    Column("tombstone", Integer, ForeignKey("entry.seq"), nullable=False),
+    Column("seq", NUMBER, ForeignKey("entry.seq"), primary_key=True, autoincrement=False),
+    Column("tombstone", NUMBER, ForeignKey("entry.seq"), nullable=False),
 )
 head: Final = Table(
     "head",
     metadata,
-    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("size", NUMBER, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
 )
 
@@ -59,18 +61,4 @@ complaint: Final = Table(
     Column("state", Text, nullable=False),
     Column("closed", Text),
     Column("sealed", LargeBinary, nullable=False),
-)
-
-
-def _guard(table: Table, action: str, unless: str = "") -> tuple[str, str]:
-    name = f"{table.name}_keeps_on_{action.lower()}"
-    return name, (
-        f"CREATE TRIGGER {name} BEFORE {action} ON {table.name} {unless}"
-        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    )
-
-
-TRIGGERS: Final = dict(
-    [_guard(table, action) for table in (entry, body, notice, erased, head) for action in ("UPDATE", "DELETE")]
-    + [_guard(body, "DELETE", "WHEN NOT EXISTS (SELECT 1 FROM erased WHERE seq = OLD.seq) ")]
 )

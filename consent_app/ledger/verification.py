@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from consent_app.errors import LedgerError, ProofError
-from consent_app.ledger import keys
+from consent_app.ledger import guards, keys
+from consent_app.ledger.engine import STREAMED
 from consent_app.ledger.published import Published
 from consent_app.ledger.shapes import Shapes
-from consent_app.ledger.tables import TRIGGERS, erased, head, notice
+from consent_app.ledger.tables import erased, head, notice
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
 from consent_app.ledger.tlog.note import Verifier
 from consent_app.ledger.tlog.tiles import Tile, Tree
@@ -105,7 +106,7 @@ class _Walk:
         """Walk every row once, and note the root at each of these sizes."""
         self.tree.full = self.compare
         shapes, sha256 = Shapes(), hashlib.sha256
-        for seq, kind, leaf, subject, nonce, record in connection.exec_driver_sql(_ROWS):
+        for seq, kind, leaf, subject, nonce, record in connection.exec_driver_sql(_ROWS, execution_options=STREAMED):
             if seq != self.last + 1 and not self.sequence:
                 self.sequence = f"entry {self.last + 1} is missing; the next is {seq}"
             self.last, self.count = seq, self.count + 1
@@ -139,8 +140,8 @@ class _Walk:
 
 
 def checks(connection: Connection, published: Published, signed: Signed) -> Iterator[Check]:
-    """Walk every row once. Raises sqlalchemy's DatabaseError when the file itself is damaged."""
-    yield _triggers(connection)
+    """Walk every row once. Raises sqlalchemy's SQLAlchemyError when the file itself is damaged."""
+    yield _check("ledger guard", guards.fault(connection), "the database refuses changes")
     heads = {row.size: row.root for row in connection.execute(select(head))}
     sizes = {old.size for old in (signed.newest, signed.since) if old}
     walk = _Walk(published, signed.newest.size if signed.newest else 0)
@@ -152,15 +153,6 @@ def checks(connection: Connection, published: Published, signed: Signed) -> Iter
     yield from _tree(walk, heads, signed)
     archived = {row.sha256: row.text for row in connection.execute(select(notice))}
     yield from _notices(archived, walk.named)
-
-
-def _triggers(connection: Connection) -> Check:
-    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-    found = {row.name: row.sql for row in connection.execute(query)}
-    missing = [name for name, statement in TRIGGERS.items() if found.get(name) != statement]
-    return _check(
-        "ledger guard", f"trigger {missing[0]} is gone or changed" if missing else "", "the database refuses changes"
-    )
 
 
 def _erasure(walk: _Walk, named: set[int]) -> Check:

@@ -124,13 +124,13 @@ def test_many_processes_append_without_a_gap(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_and_loses_nothing(ledger: Ledger) -> None:
     ledger.append(GIVEN)
-    with ledger._writing.connect() as connection:
+    with ledger._database.writing.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
         connection.commit()
     with pytest.raises(UnavailableError, match="full"):
         for number in range(200):
             ledger.append(replace(GIVEN, id=f"{number:032x}"))
-    with ledger._writing.connect() as connection:
+    with ledger._database.writing.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
         connection.commit()
     ledger.sequence()

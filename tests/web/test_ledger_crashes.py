@@ -184,13 +184,13 @@ def test_threads_share_transactions_and_each_gets_its_own_entry(tmp_path: Path) 
 
 def test_twins_in_one_transaction_are_one_entry(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.db") as ledger:
-        ledger._turn.acquire()
+        ledger._appender._turn.acquire()
         threads = [Thread(target=ledger.append, args=(record,)) for record in (GIVEN, GIVEN, REMOVED, REMOVED)]
         for thread in threads:
             thread.start()
-        while len(ledger._queue) < 4:
+        while len(ledger._appender._queue) < 4:
             pass
-        ledger._turn.release()
+        ledger._appender._turn.release()
         for thread in threads:
             thread.join()
         assert sorted(entry.kind for entry in ledger.entries()) == ["consent", "removal"]
@@ -297,8 +297,7 @@ class LedgerLife(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        for engine in (self.ledger._reading, self.ledger._writing, self.ledger._syncing):
-            engine.dispose()
+        self.ledger._database.close()
         self.open()
 
     @invariant()
@@ -326,7 +325,7 @@ TestLedgerLife.settings = settings(max_examples=15, stateful_step_count=20, dead
 def test_a_database_that_is_locked_is_said_and_the_next_attempt_signs(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("consent_app.ledger.store.BUSY_SECONDS", 0.05)
     with Ledger(tmp_path / "ledger.db") as ledger:
-        with ledger._writing.begin(), pytest.raises(UnavailableError, match="try again"):
+        with ledger._database.writing.begin(), pytest.raises(UnavailableError, match="try again"):
             ledger.append(GIVEN)
         assert root_of(ledger)[0] == 0
         ledger.append(GIVEN)

@@ -353,7 +353,8 @@ def test_a_ledger_of_the_first_version_opens_and_is_signed(tmp_path: Path) -> No
 def test_a_ledger_of_a_later_version_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
     ledger.close()
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
-        raw.execute("PRAGMA user_version = 99")
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.commit()
     with pytest.raises(LedgerError, match="later version"):
         Ledger(tmp_path / "ledger.db")
 

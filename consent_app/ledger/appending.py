@@ -1,0 +1,147 @@
+"""How records become entries: whoever's turn it is writes for all who wait, numbered on from the last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from consent_app.errors import UnavailableError
+from consent_app.ledger.engine import Database
+from consent_app.ledger.records import ConsentRecord, Record, canonical
+from consent_app.ledger.tables import body, entry
+from consent_app.ledger.verification import TAG
+
+NONCE_BYTES: Final = 32
+_NEXT: Final = "SELECT coalesce(max(seq), -1) + 1 FROM entry"
+# Newest first: of several that are the same, the oldest is looked at last and counts.
+_ABOUT: Final = (
+    select(entry.c.seq, entry.c.kind, entry.c.leaf, body.c.subject, body.c.record)
+    .join(body)
+    .where(body.c.subject.in_(bindparam("subjects", expanding=True)))
+    .order_by(entry.c.seq.desc())
+)
+Key = tuple[str, str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry: its number (from 0, dense), kind (as `records.KINDS`), record as JSON, logged hash."""
+
+    seq: int
+    kind: str
+    record: dict[str, Any]
+    leaf: bytes
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A record whose turn to be written comes with those of other threads, and what came of it."""
+
+    record: Record
+    document: dict[str, Any] = field(init=False)
+    content: bytes = field(init=False)
+    entry: Entry | None = None
+    fault: str = ""
+
+    def __post_init__(self) -> None:
+        self.document = self.record.document()
+        self.content = canonical(self.document)
+
+    @property
+    def key(self) -> Key | None:
+        """What makes another record the same one; None where each counts."""
+        return _key(self.record.KIND, self.record.subject, self.content) if self.record.subject else None
+
+
+class Appender:
+    """Appends for the threads of one process, and takes turns with those of others."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: deque[Waiting] = deque()
+        self._turn = Lock()
+        # Put together once, not for each decision.
+        dialect = database.writing.dialect
+        self._add_entry = str(insert(entry).compile(dialect=dialect))
+        self._add_body = str(insert(body).compile(dialect=dialect))
+
+    def append(self, record: Record) -> Entry:
+        """Add a record, if it is not there yet. Raises UnavailableError."""
+        waiting = Waiting(record)
+        self._queue.append(waiting)
+        with self._turn:
+            if waiting.entry is None and not waiting.fault:
+                self._write_queue()
+        if waiting.entry is None:
+            raise UnavailableError(waiting.fault)
+        return waiting.entry
+
+    def add(self, connection: Connection, batch: Sequence[Waiting]) -> list[Entry]:
+        """Write what is not there yet within this transaction; returns the entry of each."""
+        self._database.take_numbers(connection)
+        seq = connection.exec_driver_sql(_NEXT).scalar_one()
+        known = _known(connection, batch)
+        made: list[Entry] = []
+        rows: list[dict[str, Any]] = []
+        for waiting in batch:
+            found = known.get(waiting.key) if waiting.key else None
+            if found is None:
+                found, row = _new(seq + len(rows), waiting)
+                rows.append(row)
+                if waiting.key:
+                    known[waiting.key] = found
+            made.append(found)
+        if rows:
+            connection.exec_driver_sql(self._add_entry, rows)
+            connection.exec_driver_sql(self._add_body, rows)
+        return made
+
+    def _write_queue(self) -> None:
+        batch = [self._queue.popleft() for _ in range(len(self._queue))]
+        lasting = any(waiting.record.KIND != ConsentRecord.KIND for waiting in batch)
+        database = self._database
+        try:
+            with database.write(database.syncing if lasting else database.writing) as connection:
+                entries = self.add(connection, batch)
+        except UnavailableError as error:
+            for waiting in batch:
+                waiting.fault = str(error)
+            return
+        for waiting, made in zip(batch, entries, strict=True):
+            waiting.entry = made
+
+
+def leaf_hash(nonce: bytes, record: bytes) -> bytes:
+    """SHA-256(tag ‖ 32-byte nonce ‖ canonical record). Without the nonce the hash says nothing about the record."""
+    return hashlib.sha256(TAG + nonce + record).digest()
+
+
+def read(row: Any) -> Entry:
+    """An entry out of the database."""
+    return Entry(row.seq, row.kind, json.loads(row.record), row.leaf)
+
+
+def _key(kind: str, subject: str, content: bytes) -> Key:
+    """A segment is removed once, whenever it was; a consent record may be put back from its token after a power cut."""
+    return kind, subject, content if kind == ConsentRecord.KIND else b""
+
+
+def _known(connection: Connection, batch: Sequence[Waiting]) -> dict[Key, Entry]:
+    subjects = [waiting.record.subject for waiting in batch if waiting.record.subject]
+    rows = connection.execute(_ABOUT, {"subjects": subjects}) if subjects else ()
+    return {_key(row.kind, row.subject, row.record): read(row) for row in rows}
+
+
+def _new(seq: int, waiting: Waiting) -> tuple[Entry, dict[str, Any]]:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    made = Entry(seq, waiting.record.KIND, waiting.document, leaf_hash(nonce, waiting.content))
+    row = {"seq": seq, "kind": made.kind, "leaf": made.leaf, "nonce": nonce, "record": waiting.content}
+    return made, row | {"subject": waiting.record.subject}

@@ -1,0 +1,1 @@
+"""One module a step; Alembic reads them in the order of their revisions."""

@@ -22,6 +22,7 @@ from consent_app.settings import Settings
 from consent_app.sites import Sites
 from consent_app.transparency import blueprint as transparency_pages
 from consent_app.users import Users
+from consent_app.witness import blueprint as witness_pages
 
 __all__ = ["create_app"]
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
         dashboard_pages,
         operations_pages,
         transparency_pages,
+        witness_pages,
     ):
         app.register_blueprint(blueprint)
     return app

@@ -1,14 +1,24 @@
-"""Files that only their owner may read: refused when others can, replaced whole or not at all."""
+"""Files that only their owner may read: refused when others can, replaced whole or not at all, by one at a time."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from consent_app.errors import SettingsError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOCK: Final = "lock"
 
 
 def require_private(path: Path) -> None:
@@ -38,6 +48,21 @@ def replace_private(path: Path, content: str) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
     _sync_folder(path.parent)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Be the only process at work in a folder; waits until the one before is done, or has died."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

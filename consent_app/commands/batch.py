@@ -8,6 +8,7 @@ import click
 
 from consent_app import batch as batches
 from consent_app import retention
+from consent_app.commands import witness
 from consent_app.commands.times import MOMENT
 from consent_app.ledger import Ledger
 from consent_app.settings import Settings
@@ -17,7 +18,10 @@ from consent_app.sites import Sites
 @click.command()
 @click.option("--now", type=MOMENT, help="Run as if it were this time, such as 2026-11-25T03:00Z (UTC unless it says).")
 def batch(now: datetime | None) -> None:
-    """Count the hours that ended, publish, remove and record it, erase what is past its time. Safe to run twice."""
+    """Count the hours that ended, publish, remove and record it, erase what is past its time, ask the witnesses.
+
+    Safe to run twice.
+    """
     settings = Settings.from_environment()
     now = (now or settings.clock()).astimezone(UTC)
     sites = Sites.load(settings.sites_file)
@@ -25,6 +29,7 @@ def batch(now: datetime | None) -> None:
         report = batches.run(settings, sites, ledger, now)
         kept = retention.run(ledger, sites, now)
         ledger.sequence()
+        unsigned = [check.sentence for check in witness.checks(settings, ledger) if not check.ok]
     click.echo(
         f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"
         f" to {settings.stats_file}"
@@ -33,7 +38,7 @@ def batch(now: datetime | None) -> None:
         click.echo(f"  {len(kept.entries):,} consent records were past their time and are erased")
     for reason, count in sorted(report.dropped.items()):
         click.echo(f"  {count:,} facts left out: {reason}")
-    for fault in report.damaged:
+    for fault in (*report.damaged, *unsigned):
         click.echo(f"consent: {fault}", err=True)
     if report.damaged:
         raise click.exceptions.Exit(1)

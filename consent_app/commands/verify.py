@@ -14,7 +14,7 @@ from consent_app import batch, home
 from consent_app.commands import retention
 from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import PROOF, SINCE, checks, opened
-from consent_app.ledger import Check, Ledger
+from consent_app.ledger import Check, Ledger, cosigned
 from consent_app.private_files import require_private
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
@@ -68,8 +68,13 @@ def _sites(settings: Settings) -> Checks:
 def _ledger(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Checks:
     with opened(settings) as ledger:
         yield from guarded("ledger", partial(checks, ledger, since, proofs))
+        yield from guarded("ledger witness", partial(_witnesses, settings, ledger))
         yield from guarded("shown notices", partial(_shown_notices, settings, ledger))
         yield from guarded("removal", partial(_removal, settings, ledger))
+
+
+def _witnesses(settings: Settings, ledger: Ledger) -> Checks:
+    yield from cosigned.checks(ledger.published, cosigned.asked(settings.home))
 
 
 def _shown_notices(settings: Settings, ledger: Ledger) -> Checks:

@@ -26,20 +26,34 @@ SEED_BYTES: Final = 32
 def make(file: Path) -> None:
     """Write a first key. Raises SettingsError where the folder of secrets is open to others."""
     make_private_folder(file.parent)
-    seed = base64.urlsafe_b64encode(secrets.token_bytes(SEED_BYTES)).decode("ascii")
-    replace_private(file, f"{datetime.now(UTC).date().isoformat()} {seed}\n")
+    replace_private(file, _line())
 
 
 def signers(file: Path) -> list[Signer]:
     """Every key of the log, oldest first. Raises SettingsError or LedgerError where they cannot be used."""
+    found = seeds(file)
+    oldest = Signer(NAME, found[0]).verifier.public
+    name = f"{NAME}/{hashlib.sha256(oldest).hexdigest()[:16]}"
+    return [Signer(name, seed) for seed in found]
+
+
+def seeds(file: Path) -> list[bytes]:
+    """The private keys in a file, oldest first. Raises SettingsError or LedgerError where they cannot be used."""
     if not file.exists():
         raise LedgerError(f"{file} is gone: nothing can be signed any more; restore it from a backup")
-    seeds = [_seed(file, text) for _, text in read_keys(file)]
-    if not seeds:
+    found = [_seed(file, text) for _, text in read_keys(file)]
+    if not found:
         raise LedgerError(f"{file} holds no key; restore it from a backup")
-    oldest = Signer(NAME, seeds[0]).verifier.public
-    name = f"{NAME}/{hashlib.sha256(oldest).hexdigest()[:16]}"
-    return [Signer(name, seed) for seed in seeds]
+    return found
+
+
+def rotate(file: Path) -> None:
+    """Add a newest key. Every older one stays: what it signed is verified by it, and the log is named after the first.
+
+    Raises SettingsError or LedgerError where the file cannot be used.
+    """
+    seeds(file)
+    replace_private(file, file.read_text("utf-8") + _line())
 
 
 def public_text(verifiers: Sequence[Verifier]) -> str:
@@ -50,6 +64,11 @@ def public_text(verifiers: Sequence[Verifier]) -> str:
 def read_public(text: str) -> list[Verifier]:
     """The public keys of one log. Raises ProofError."""
     return [Verifier.read(line) for line in text.splitlines() if line.strip()]
+
+
+def _line() -> str:
+    seed = base64.urlsafe_b64encode(secrets.token_bytes(SEED_BYTES)).decode("ascii")
+    return f"{datetime.now(UTC).date().isoformat()} {seed}\n"
 
 
 def _seed(file: Path, text: str) -> bytes:

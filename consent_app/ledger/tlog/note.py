@@ -1,6 +1,6 @@
 """Signed notes (C2SP signed-note): a text, and below it lines of signatures; Ed25519, signature type 1.
 
-A key is named `NAME+KEYID+BASE64`: its name, the first four bytes of SHA-256(name ‖ newline ‖ 1 ‖ public key) in
+A key is named `NAME+KEYID+BASE64`: its name, the first four bytes of SHA-256(name ‖ newline ‖ type ‖ public key) in
 hexadecimal, and the public key with its type before it.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,6 +29,7 @@ _NAME: Final = re.compile(r"[^\s+\x00-\x1f]+")
 class Verifier:
     """One public key. Raises ProofError for a name or key that cannot be."""
 
+    TYPE: ClassVar[int] = ED25519
     name: str
     public: bytes
 
@@ -44,8 +45,8 @@ class Verifier:
         name, _, rest = text.strip().partition("+")
         digits, _, encoded = rest.partition("+")
         key = base64text.decode(encoded, "the key")
-        if key[:1] != bytes([ED25519]):
-            raise ProofError("the key is not of the type Ed25519")
+        if key[:1] != bytes([cls.TYPE]):
+            raise ProofError(f"the key is not of the signature type {cls.TYPE}")
         verifier = cls(name, key[1:])
         if digits != verifier.key_id.hex():
             raise ProofError("the key does not fit its own key id")
@@ -54,11 +55,15 @@ class Verifier:
     @property
     def key_id(self) -> bytes:
         """Four bytes that tell which key signed."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([ED25519]) + self.public).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self._typed).digest()[:4]
 
     def __str__(self) -> str:
         """The text form."""
-        return f"{self.name}+{self.key_id.hex()}+{base64text.encode(bytes([ED25519]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{base64text.encode(self._typed)}"
+
+    @property
+    def _typed(self) -> bytes:
+        return bytes([self.TYPE]) + self.public
 
     def check(self, text: str, signature: bytes) -> bool:
         """Whether this key signed that text."""
@@ -78,10 +83,23 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """The note of a text, which must end in a newline. Raises ProofError for a text that is none."""
-        if not text.endswith("\n") or _has_controls(text):
-            raise ProofError("a note's text ends in a newline and has no other control characters")
-        signature = self.verifier.key_id + self._key.sign(text.encode())
-        return f"{text}\n{_DASH}{self.verifier.name} {base64text.encode(signature)}\n"
+        return signed(text, [self])
+
+    def line(self, text: str) -> str:
+        """The signature line of a text."""
+        return signature_line(self.verifier, self._key.sign(text.encode()))
+
+
+def signed(text: str, signers: Sequence[Signer]) -> str:
+    """The note of a text, with a signature of each. Raises ProofError for a text that does not end in a newline."""
+    if not text.endswith("\n") or _has_controls(text):
+        raise ProofError("a note's text ends in a newline and has no other control characters")
+    return f"{text}\n{''.join(signer.line(text) for signer in signers)}"
+
+
+def signature_line(key: Verifier, content: bytes) -> str:
+    """The line below a note that says what a key wrote."""
+    return f"{_DASH}{key.name} {base64text.encode(key.key_id + content)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +145,11 @@ def parse(note: bytes) -> tuple[str, list[Signature]]:
     lines = tail.removesuffix("\n").split("\n")
     if len(lines) > MOST_SIGNATURES:
         raise ProofError(f"a note has at most {MOST_SIGNATURES} signatures")
-    return head + "\n", [_signature(line) for line in lines]
+    return head + "\n", [read_signature(line) for line in lines]
 
 
-def _signature(line: str) -> Signature:
+def read_signature(line: str) -> Signature:
+    """One signature line, without its newline; not verified. Raises ProofError."""
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not _NAME.fullmatch(name):
         raise ProofError("a signature line is a dash, a name and base64")

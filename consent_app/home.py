@@ -12,6 +12,7 @@ from typing import Final
 
 from consent_app.errors import SettingsError
 from consent_app.ledger import Ledger
+from consent_app.ledger import keys as ledger_keys
 from consent_app.private_files import make_private_folder, replace_private, require_private
 from consent_app.receipts import VALIDITY
 from consent_app.settings import Settings, read_keys
@@ -43,7 +44,7 @@ def create(settings: Settings) -> None:
     make_private_folder(settings.secrets)
     for name in OUTLIVES:
         _write_keys(settings.secrets / name, [_new_key(settings.clock().date())])
-    with Ledger(settings.ledger_file) as ledger:
+    with Ledger(settings.ledger_file, settings.ledger_url) as ledger:
         archive_notices(Sites.load(settings.sites_file), ledger)
 
 
@@ -56,7 +57,8 @@ def archive_notices(sites: Sites, ledger: Ledger) -> None:
 def rotate(settings: Settings) -> list[tuple[Path, int]]:
     """Put a new newest key into each key file; returns each file with the number of retired keys dropped.
 
-    A key goes when nothing it signed can be valid any more. Raises SettingsError when the keys are kept elsewhere.
+    A key goes when nothing it signed can be valid any more; of the log, that is never. Raises SettingsError when the
+    keys are kept elsewhere.
     """
     today = settings.clock().date()
     done = []
@@ -68,6 +70,10 @@ def rotate(settings: Settings) -> list[tuple[Path, int]]:
         kept = _still_needed(keys, today - outlives - RESTART)
         _write_keys(file, [*kept, _new_key(today)])
         done.append((file, len(keys) - len(kept)))
+    log = settings.secrets / ledger_keys.FILE
+    if log.exists():
+        ledger_keys.rotate(log)
+        done.append((log, 0))
     return done
 
 

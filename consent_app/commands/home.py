@@ -16,7 +16,8 @@ def init(home: Path | None) -> None:
     """Make a data home: sites.toml, notices, keys, an empty ledger. Overwrites nothing."""
     settings = Settings.from_environment(home=home)
     data_home.create(settings)
-    click.echo(f"Made {settings.home}: sites.toml, notices, secrets (yours alone), ledger.db. Next:")
+    where = "the ledger in PostgreSQL" if settings.ledger_url else settings.ledger_file.name
+    click.echo(f"Made {settings.home}: sites.toml, notices, secrets (yours alone), {where}. Next:")
     for line in (
         f"  export CONSENT_HOME={settings.home.resolve()}",
         f"  edit {settings.sites_file} and the notices beside it, then: consent site check",
@@ -30,7 +31,7 @@ def init(home: Path | None) -> None:
 
 @click.group()
 def keys() -> None:
-    """The keys that sign cookies and sessions."""
+    """The keys that sign cookies, sessions and the ledger."""
 
 
 @keys.command()

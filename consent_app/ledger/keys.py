@@ -1,6 +1,7 @@
-"""The log's signing keys: `ledger.keys` among the secrets, oldest first; the newest signs, all verify, none expires.
+"""The log's signing keys: `ledger.keys` among the secrets, oldest first; all sign, and none expires.
 
-The log's name comes from its oldest key: it stays what it is when the server moves to another host.
+So whoever was given any of them can verify what is signed from then on. The log's name comes from its oldest key: it
+stays what it is when the server moves to another host.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from consent_app.ledger.tlog.note import Signer, Verifier
 from consent_app.private_files import make_private_folder, replace_private
 from consent_app.settings import read_keys
 
+FILE: Final = "ledger.keys"
 NAME: Final = "consent.invalid/ledger"
 SEED_BYTES: Final = 32
 
@@ -48,7 +50,7 @@ def seeds(file: Path) -> list[bytes]:
 
 
 def rotate(file: Path) -> None:
-    """Add a newest key. Every older one stays: what it signed is verified by it, and the log is named after the first.
+    """Add a newest key. Every older one stays and signs too, or what it signed could not be followed any further.
 
     Raises SettingsError or LedgerError where the file cannot be used.
     """

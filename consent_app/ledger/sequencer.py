@@ -22,6 +22,7 @@ from consent_app.ledger.published import CHECKPOINT, KEY, Published
 from consent_app.ledger.tables import entry, head
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
 from consent_app.ledger.tlog.note import Signer
+from consent_app.ledger.tlog.note import signed as noted
 from consent_app.ledger.tlog.tiles import Tile, Tree
 
 # One checkpoint covers at most so many new entries: their tiles wait in memory.
@@ -81,9 +82,8 @@ class Sequencer:
     def _publish(self, full: list[tuple[Tile, bytes]], signers: list[Signer]) -> None:
         self._published.write([*full, *self._tree.partial()])
         self._published.replace(KEY, keys.public_text([signer.verifier for signer in signers]).encode())
-        newest = signers[-1]
-        text = Checkpoint(newest.verifier.name, self._tree.size, self._tree.root()).text
-        self._published.replace(CHECKPOINT, newest.sign(text).encode())
+        text = Checkpoint(signers[0].verifier.name, self._tree.size, self._tree.root()).text
+        self._published.replace(CHECKPOINT, noted(text, signers).encode())
         self._published.forget_parts(tile for tile, _ in full)
 
     def _signed(self) -> Checkpoint | None:

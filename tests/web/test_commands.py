@@ -243,6 +243,15 @@ def test_rotating_adds_a_key_and_keeps_what_still_verifies(made: Path, run: Run)
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_rotating_changes_the_key_of_the_log_too(made: Path, run: Run) -> None:
+    with Ledger(made / "ledger.db") as ledger:
+        ledger.append(RemovalRecord("one", "2026-11-24T09Z", "2026-11-24T10:00:00Z"))
+        ledger.sequence()
+    assert "ledger.keys: a new key signs" in run("keys", "rotate").output
+    assert len(read_keys(made / "secrets" / "ledger.keys")) == 2
+    run("verify")
+
+
 def test_a_key_goes_when_all_it_signed_has_expired(made: Path) -> None:
     file = made / "secrets" / "signing.keys"
     file.write_text(f"2025-01-01 {'a' * 40}\n2026-01-01 {'b' * 40}\n", "utf-8")

@@ -7,6 +7,7 @@ browser on one day at one site (a *browser-day*).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final, Literal
@@ -43,6 +44,8 @@ class Statistic:
     under a placeholder such as `/order/:id` (`scrub.is_folded`), that cell's noise must be `fold` times as wide:
     with a views in cells of their own and b in such cells, a + b <= keys_touched, the loss is a + b²/fold², never more
     than l2².
+
+    `crossed` ones have two dimensions. They belong to the wide set of statistics only (`protect.statistics`).
     """
 
     name: str
@@ -56,6 +59,7 @@ class Statistic:
     schedule: Schedule
     catalogue: str
     fold: float = 1.0
+    crossed: bool = False
 
     @property
     def open_ended(self) -> bool:
@@ -78,6 +82,11 @@ def _breakdown(
     return Statistic(name, name, "visitors", keys, l2, linf, touched, weight, "breakdown", catalogue, fold)
 
 
+def _crossed(name: str, keys: tuple[str, str], touched: int, weight: float) -> Statistic:
+    l2 = sqrt(touched)
+    return Statistic(name, name, "visitors", keys, l2, 1, touched, weight, "breakdown", "pairs", l2, crossed=True)
+
+
 # The weights (100 in all) bring the figures people read equally close to what is aimed at, for 240 visitors a day,
 # rounded: `python bench/utility.py weights` searches them, docs/adr/0010 says what for and what it gave. Views have the
 # most because one browser may add six to them, devices little because their cells are large.
@@ -90,6 +99,9 @@ def _breakdown(
 # `engagement` and `scroll`: one chain of buckets a browser-day. A beacon takes back the old bucket and adds a later;
 # so each bucket is entered and left once at most, and no cell changes by more than 1, whatever is lost on the way.
 # `returning`: without a day, the browser's next active day shows a longer gap, so three cells move.
+# The crossed four are bounded by the half that is new each time, a page or a goal of the day: so no pair comes twice,
+# whatever its other half. Pairs may meet where the new half is folded, and in "(other)". Their weights come on top of
+# the 100: beside them every other statistic has 100 parts of 140, a noise 1.18 times as wide (docs/adr/0014).
 STATISTICS: Final[dict[str, Statistic]] = {
     s.name: s
     for s in (
@@ -117,20 +129,31 @@ STATISTICS: Final[dict[str, Statistic]] = {
         _breakdown("engagement", ("seconds",), sqrt(BUCKETS), 1, BUCKETS, 3, "closed"),
         _breakdown("scroll", ("depth",), sqrt(BUCKETS), 1, BUCKETS, 1.25, "closed"),
         _breakdown("funnels", ("funnel", "step"), sqrt(FUNNEL_STEPS_PER_DAY), 1, FUNNEL_STEPS_PER_DAY, 1.25, "goals"),
+        _crossed("page_sources", ("page", "source"), PAGES_PER_DAY, 12),
+        _crossed("page_devices", ("page", "device"), PAGES_PER_DAY, 6),
+        _crossed("source_goals", ("source", "goal"), EVENTS_PER_DAY, 12),
+        _crossed("entry_goals", ("entry", "goal"), EVENTS_PER_DAY, 10),
     )
 }
+CROSSED: Final = frozenset(s.name for s in STATISTICS.values() if s.crossed)
+
+
+def is_wide(shares: Iterable[str]) -> bool:
+    """Whether a budget divided among the statistics of these names is that of the wide set."""
+    return not CROSSED.isdisjoint(shares)
+
 
 # Every visitor of a day is in exactly one cell of each of these: their cells are parts of the visitors.
 PARTS_OF_VISITORS: Final = frozenset(
     ("returning", "hours", "entries", "exits", "sources", "countries", "devices", "browsers", "languages", "screens")
 )
 
-TOTAL_WEIGHT: Final = sum(s.weight for s in STATISTICS.values())
+TOTAL_WEIGHT: Final = sum(s.weight for s in STATISTICS.values() if not s.crossed)
 
 # What a web-server log can know: no gap between days, no place, language or screen, nothing a script reports.
 LOG_STATISTICS: Final = frozenset(
     (
         *("visitors", "views", "visits", "bounces", "hours", "pages", "entries", "exits", "sources", "campaigns"),
-        *("devices", "browsers", "downloads", "not_found"),
+        *("devices", "browsers", "downloads", "not_found", "page_sources", "page_devices"),
     )
 )

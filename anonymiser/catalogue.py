@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import unescape
 from itertools import product
 from pathlib import Path
@@ -26,6 +26,7 @@ from anonymiser.settings import SiteRules
 
 Key = tuple[str, str]
 MOST_PAGES: Final = 50_000
+MOST_PAIRS: Final = 2_000  # of one crossed statistic in one period: each is a number with noise, most of them nought
 MOST_BYTES: Final = 64 * 2**20  # sitemaps.org allows 50 MB
 _LOCATION: Final = re.compile(r"<loc>\s*(?:<!\[CDATA\[)?\s*(.*?)\s*(?:\]\]>)?\s*</loc>", re.DOTALL)
 _NAMED: Final = {"goal": "goals", "campaign": "campaigns"}
@@ -64,8 +65,27 @@ def declared(statistic: Statistic, rules: SiteRules) -> tuple[Key, ...]:
         return tuple(_step(text) for text in rules.catalogue.get("funnels", ()))
     if statistic.catalogue == "sources":
         return _KNOWN_SOURCES
+    if statistic.crossed:
+        return _pairs(*(_half(name, rules) for name in statistic.keys))
     clean = _SCRUBS.get(statistic.catalogue)
     return _single(dict.fromkeys(map(clean, rules.catalogue.get(statistic.catalogue, ())))) if clean else ()
+
+
+def half(name: str) -> tuple[str, ...]:
+    """The closed list that one half of a pair is on; empty where the half is open-ended."""
+    return {"source": sources.GROUPS, "device": agents.DEVICES}.get(name, ())
+
+
+def _half(name: str, rules: SiteRules) -> tuple[str, ...]:
+    open_ended = {"page": "pages", "entry": "pages", "goal": "goals"}
+    return half(name) or tuple(key for key, _ in declared(STATISTICS[open_ended[name]], rules))
+
+
+def _pairs(first: Sequence[str], second: Sequence[str]) -> tuple[Key, ...]:
+    """Every pair, as many as MOST_PAIRS allows: the longer list is cut, in the order in which it was declared."""
+    if len(first) >= len(second):
+        return tuple(product(first[: MOST_PAIRS // max(len(second), 1)], second))
+    return tuple(product(first, second[: MOST_PAIRS // max(len(first), 1)]))
 
 
 def digest(rules: SiteRules) -> str:

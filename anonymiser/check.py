@@ -18,7 +18,7 @@ from typing import Any, Final
 import duckdb
 
 from anonymiser import catalogue, schema, scrub
-from anonymiser.bounds import CUT, OTHER, PARTS_OF_VISITORS, ROUNDING, STATISTICS, Statistic
+from anonymiser.bounds import CROSSED, CUT, OTHER, PARTS_OF_VISITORS, ROUNDING, STATISTICS, Statistic
 from anonymiser.errors import StatisticsError
 from anonymiser.settings import SiteRules
 from anonymiser.stats import opened
@@ -70,6 +70,12 @@ _QUESTIONS: Final = (
         ("other",),
     ),
     _Question(
+        "crossed",
+        "two dimensions are shown only of days whose totals were paid at the shares of the wide set",
+        "{0}, {1}: {2} is shown, but the totals of {3} were paid at other shares than that needs",
+        ("crossed",),
+    ),
+    _Question(
         "noise",
         "every number carries at least the noise that its epsilon and delta need",
         "{0}, {1}: {2} carries noise of {3:.3g} where its epsilon and delta need {4:.3g}",
@@ -113,7 +119,8 @@ _QUESTIONS: Final = (
     ),
 )
 _VALUES: Final[dict[str, Any]] = {
-    "tolerance": TOLERANCE, "cut": CUT, "other": OTHER, "rounding": ROUNDING, "false_alarm": FALSE_ALARM,
+    "crossed": sorted(CROSSED), "tolerance": TOLERANCE, "cut": CUT, "other": OTHER, "rounding": ROUNDING,
+    "false_alarm": FALSE_ALARM,
 }  # fmt: skip
 
 
@@ -243,8 +250,10 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
         "FROM (SELECT unnest(from_json(?, '[[\"VARCHAR\"]]')) AS l)",
         [json.dumps([*_listed()])],
     )
+    connection.execute("CREATE TEMP TABLE halves (statistic VARCHAR, place INTEGER, key VARCHAR)")
+    connection.executemany("INSERT INTO halves VALUES (?, ?, ?)", [*_halves()])
     connection.execute("CREATE TEMP TABLE folded (key VARCHAR)")
-    for (key,) in connection.execute("SELECT DISTINCT key1 FROM cell").fetchall():
+    for (key,) in connection.execute("SELECT key1 FROM cell UNION SELECT key2 FROM cell").fetchall():
         if scrub.is_folded(key):
             connection.execute("INSERT INTO folded VALUES (?)", [key])
     connection.execute(
@@ -264,6 +273,13 @@ def _listed() -> Iterator[tuple[str, str, str]]:
     for statistic in STATISTICS.values():
         if statistic.keys and not statistic.open_ended:
             yield from ((statistic.table, *key) for key in catalogue.declared(statistic, SiteRules("any")))
+
+
+def _halves() -> Iterator[tuple[str, int, str]]:
+    """Every key of the closed lists that one half of a pair is on."""
+    for name in sorted(CROSSED):
+        for place, half in enumerate(STATISTICS[name].keys, start=1):
+            yield from ((name, place, key) for key in catalogue.half(half))
 
 
 def _known(s: Statistic) -> tuple[Any, ...]:

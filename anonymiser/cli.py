@@ -68,6 +68,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--delta", type=float, default=usual.delta, show_default=True),
             click.option("--k", type=int, default=usual.k, show_default=True, help="Least count under `threshold`."),
             click.option("--grain", type=click.Choice(["day", "week", "month"]), help="Period of the breakdowns."),
+            click.option("--crossed", is_flag=True, help="Page by source, page by device, at any size."),
             click.option("--catalogue", type=_FILE, help="Declared keys: paths, `goal NAME`, `campaign NAME`."),
             click.option("--sitemap", type=_FILE, help="Declared pages, from a sitemap."),
             click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True),
@@ -251,6 +252,7 @@ def _rules(site: str, options: dict[str, Any]) -> SiteRules:
         site,
         options["timezone"],
         grain=options["grain"],
+        crossed=options["crossed"],
         catalogue=_declared(options),
         protection=protection,
     )

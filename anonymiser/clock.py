@@ -53,6 +53,11 @@ def grain(visitors: float | None, asked: Grain | None) -> Grain:
     return "day" if visitors >= DAILY_FROM else "week"
 
 
+def is_wide(visitors: float | None, asked: bool) -> bool:
+    """Whether a day has the wide set of statistics: where the site asks, else by its released daily visitors."""
+    return asked or (visitors is not None and visitors >= DAILY_FROM)
+
+
 def periods(first: date, last: date, grain: Grain, *, whole: bool) -> Iterator[tuple[date, date]]:
     """The periods from `first` on that are over by `last`: ISO weeks or calendar months, the first one cut to begin
     with `first`. Unless they must be `whole`, the days left over at the end are a period of their own.

@@ -16,7 +16,7 @@ from statistics import mean
 from typing import Final
 
 from anonymiser import clock, scrub
-from anonymiser.bounds import OTHER, STATISTICS, Schedule
+from anonymiser.bounds import CROSSED, LOG_STATISTICS, OTHER, STATISTICS, Schedule, is_wide
 from anonymiser.errors import InputError
 from anonymiser.protect import DELTA_FOR_THRESHOLDS, dp
 from anonymiser.stats import Cell, Release, Statistics
@@ -24,12 +24,14 @@ from anonymiser.zcdp import largest_rho, least_epsilon
 
 SIGMAS_OF_95: Final = 1.96
 MOST_PERIODS: Final = 12
+MOST_PAIRS: Final = 8
 ACTIVE_DAYS: Final = (2, 5, 30, 90, 365)
 NOISIER: Final = 1.2  # undeclared cells carry sqrt(2) times the noise of declared ones
 _COLUMNS: Final = f"{'weight':>7} {'share':>7} {'rho':>9} {'one browser':>12} {'sigma':>8} {'95 % within ±':>14}"
 SCHEDULES: Final[tuple[Schedule, ...]] = ("daily", "breakdown")
 _SPELT: Final[dict[str, Callable[[str], str]]] = {
     **dict.fromkeys(("pages", "entries", "exits", "downloads", "not_found"), scrub.path),
+    **dict.fromkeys(("page_sources", "page_devices", "entry_goals"), scrub.path),
     **dict.fromkeys(("campaigns", "searches"), scrub.text),
     "goals": scrub.label,
     "outbound": scrub.host,
@@ -75,10 +77,37 @@ def _names() -> list[str]:
 
 def _price(site: str, releases: Sequence[Release]) -> Iterator[str]:
     yield f"Site {site}: {len(releases)} releases, {_days(releases)}"
-    newest_first = sorted(releases, key=lambda r: (r.policy, r.epsilon, r.delta, r.period_end), reverse=True)
-    for _, group in groupby(newest_first, key=lambda r: (r.policy, r.epsilon, r.delta)):
+    yield from _sets(releases)
+    newest_first = sorted(releases, key=lambda r: (*_terms(r), r.period_end), reverse=True)
+    for _, group in groupby(newest_first, key=_terms):
         alike = list(group)
         yield from _threshold_price(alike) if alike[0].policy == "threshold" else _noise_price(alike)
+
+
+def _terms(release: Release) -> tuple[str, float, float, bool]:
+    return release.policy, release.epsilon, release.delta, is_wide(release.weights)
+
+
+def _sets(releases: Sequence[Release]) -> Iterator[str]:
+    """Which days have which set of statistics, and what became of periods that have days of both."""
+    wide = _by_day(releases)
+    spans = [[*days] for _, days in groupby(sorted(wide), key=lambda day: wide[day])]
+    told = [f"{'wide' if wide[days[0]] else 'plain'} {days[0]} to {days[-1]}" for days in spans]
+    earlier = f"… and {len(told) - MOST_PERIODS} before; " if len(told) > MOST_PERIODS else ""
+    yield f"  Set of statistics of its days: {earlier}{'; '.join(told[-MOST_PERIODS:])}."
+    mixed = [release for release in releases if _is_mixed(release, wide)]
+    if mixed:
+        yield f"  {len(mixed)} of its breakdowns have days of both sets, so they show nothing of two dimensions."
+
+
+def _by_day(releases: Sequence[Release]) -> dict[date, bool]:
+    """Whether a day has the wide set, by what its totals were paid at."""
+    return {r.period_start: is_wide(r.weights) for r in releases if r.period_start == r.period_end}
+
+
+def _is_mixed(release: Release, wide: Mapping[date, bool]) -> bool:
+    days = clock.days(release.period_start, release.period_end)
+    return not is_wide(release.weights) and any(wide.get(day) for day in days)
 
 
 def _days(releases: Sequence[Release]) -> str:
@@ -93,9 +122,10 @@ def _threshold_price(alike: Sequence[Release]) -> Iterator[str]:
 def _noise_price(alike: Sequence[Release]) -> Iterator[str]:
     newest = alike[0]
     rho, whole = largest_rho(newest.epsilon, newest.delta * (1 - DELTA_FOR_THRESHOLDS)), sum(newest.weights.values())
+    of = "wide" if is_wide(newest.weights) else "plain"
     yield (
-        f"  Policy dp, {len(alike)} releases: each browser-day costs epsilon {newest.epsilon:g} (a factor of at most "
-        f"{exp(newest.epsilon):.2f}), delta {newest.delta:g}."
+        f"  Policy dp, {of} set, {len(alike)} releases: each browser-day costs epsilon {newest.epsilon:g} (a factor of "
+        f"at most {exp(newest.epsilon):.2f}), delta {newest.delta:g}."
     )
     yield f"  That is rho {rho:.4f} in all, spent like this:"
     for schedule in SCHEDULES:
@@ -142,8 +172,13 @@ class _Answer:
             return "counted without noise" if self.cells else f"fewer than {self.release.k} browsers, or none"
         if not self.cells:
             return f"nobody declared it, and it stayed below the threshold of {self._least:.0f} or never was"
-        if self.cells[0].sigma < NOISIER * self.plan.width((self.key, "")):
+        declared = [cell.sigma < NOISIER * self.plan.width((cell.key1, cell.key2)) for cell in self.cells]
+        if all(declared):
             return "it is declared, so it is shown whatever its count"
+        if any(declared):
+            return (
+                f"some of its pairs are declared; the noisy count of others passed the threshold of {self._least:.0f}"
+            )
         return f"nobody declared it; its noisy count passed the threshold of {self._least:.0f}"
 
     @property
@@ -152,7 +187,9 @@ class _Answer:
 
     @property
     def values(self) -> str:
-        return ", ".join(f"{_named(c)}{c.value} ± {SIGMAS_OF_95 * c.sigma:.0f}" for c in self.cells)
+        largest = sorted(self.cells, key=lambda cell: -cell.value)
+        told = [f"{_named(c)}{c.value} ± {SIGMAS_OF_95 * c.sigma:.0f}" for c in largest[:MOST_PAIRS]]
+        return ", ".join(told + [f"… and {len(largest) - MOST_PAIRS} more"] * (len(largest) > MOST_PAIRS))
 
 
 def _named(cell: Cell) -> str:
@@ -160,11 +197,15 @@ def _named(cell: Cell) -> str:
 
 
 def _of_key(statistics: Statistics, site: str, key: str, statistic: str | None, catalogue: Catalogue) -> Iterator[str]:
-    names = [statistic] if statistic else _where(statistics, site, key)
-    if not names:
+    found = [statistic] if statistic else _where(statistics, site, key)
+    names = [name for name in found if name == statistic or name not in CROSSED]
+    if not found:
         yield f"Site {site}: no statistic shows it. Name one (--statistic searches) to learn why."
     for name in names:
         yield from _of_statistic(statistics, site, name, key, catalogue)
+    if len(names) < len(found):
+        yield f"Site {site}: it is crossed with others; name one of them (--statistic) to see its pairs:"
+        yield f"  {', '.join(name for name in found if name not in names)}"
 
 
 def _where(statistics: Statistics, site: str, key: str) -> list[str]:
@@ -185,8 +226,12 @@ def _of_statistic(statistics: Statistics, site: str, name: str, asked: str, cata
         yield from _respelt(name, key)
     known = [release for release in statistics.releases(site) if name in release.weights]
     answers = _answers(statistics, site, name, key)
-    if not known:
+    if name not in LOG_STATISTICS and _is_from_logs(statistics, site):
         yield "  This site is counted from logs, which do not know this statistic."
+        return
+    if name in CROSSED:
+        yield from _without(statistics, site, name)
+    if not known:
         return
     if not answers:
         yield f"  No release of {name} covers this site yet."
@@ -194,6 +239,23 @@ def _of_statistic(statistics: Statistics, site: str, name: str, asked: str, cata
     if answers and not any(answer.cells for answer in answers):
         yield from _unseen(name)
     yield from _next(statistics, site, name, key, catalogue)
+
+
+def _is_from_logs(statistics: Statistics, site: str) -> bool:
+    return all("returning" not in release.weights for release in statistics.releases(site))
+
+
+def _without(statistics: Statistics, site: str, name: str) -> Iterator[str]:
+    """Why periods, or a site whose breakdowns are still to come, have nothing of two dimensions."""
+    releases = statistics.releases(site)
+    mixed = [release for release in releases if _is_mixed(release, _by_day(releases))]
+    plain = [release for release in releases if not is_wide(release.weights) and release not in mixed]
+    if plain:
+        yield f"  Not released, {_days(plain)}: days there have the plain set of statistics. By the figures"
+        yield f"  released before, the site had fewer than {clock.DAILY_FROM:,} visitors a day, and it did not ask"
+        yield "  (crossed = true, --crossed)."
+    if mixed:
+        yield f"  Not released, {_days(mixed)}: a period with days of both sets shows nothing of two dimensions."
 
 
 def _respelt(name: str, key: str) -> Iterator[str]:
@@ -261,7 +323,7 @@ def _unseen(name: str) -> Iterator[str]:
 def _next(statistics: Statistics, site: str, name: str, key: str, catalogue: Catalogue) -> Iterator[str]:
     if key in {_spelt(name, text) for text in catalogue.get(STATISTICS[name].catalogue, ())}:
         yield "  It is declared now: every release from now on shows it."
-    if all("returning" not in release.weights for release in statistics.releases(site)):
+    if _is_from_logs(statistics, site):
         yield "  This site is counted from logs: the next release comes with its next days of logs."
         return
     first, last = _due(statistics, site, STATISTICS[name].schedule)

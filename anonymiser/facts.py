@@ -30,7 +30,7 @@ from anonymiser.bounds import (
 from anonymiser.errors import BeaconError
 
 SCHEMA: Final = 1
-MAX_BYTES: Final = 2048
+MAX_BYTES: Final = 4096
 MAX_PATH: Final = 512
 MAX_TEXT: Final = 128
 EVENT_TABLES: Final = {
@@ -59,6 +59,9 @@ class Fact(NamedTuple):
 class Beacon:
     """One parsed beacon. Ordinals: `n` view of the day, `p` distinct page of the day (0 = seen already), `v` visit of
     the day, `k` view of the visit, `g` distinct key of this kind today (0 = seen already), `f` funnel step of the day.
+
+    Where a site has the two-dimensional statistics, each view and goal says `entry`, the visit's first page, and brings
+    the visit's `referrer`, `utm_source` and `utm_medium` along; elsewhere these come with a visit's first view only.
     """
 
     site: str
@@ -68,6 +71,7 @@ class Beacon:
     kind: str
     path: str
     prev: str = ""
+    entry: str = ""
     n: int = 0
     p: int = 0
     v: int = 0
@@ -177,6 +181,7 @@ _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "kind": _one_of(KINDS),
     "path": _path,
     "prev": _path,
+    "entry": _path,
     **dict.fromkeys("npvkgf", _ordinal),
     "gap": _one_of(frozenset(GAP_BUCKETS)),
     "referrer": _text(MAX_TEXT),
@@ -275,7 +280,7 @@ def _pageview(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]
     if beacon.n <= VIEWS_PER_DAY:
         rows.append(("views", "", "", 1))
     if 1 <= beacon.p <= PAGES_PER_DAY:
-        rows.append(("pages", _once(beacon.path, page), "", 1))
+        rows += _new_page(beacon, _once(beacon.path, page), agent, own_hosts)
     if beacon.v <= VISITS_PER_DAY and beacon.k == 1:
         rows += [("visits", "", "", 1), ("bounces", "", "", 1)]
     elif beacon.v <= VISITS_PER_DAY and beacon.k == 2:
@@ -283,6 +288,32 @@ def _pageview(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]
     if beacon.v == 1:
         rows += _first_visit(beacon, page, hour, own_hosts)
     return rows + _funnel(beacon)
+
+
+def _new_page(beacon: Beacon, page: str, agent: Agent, own_hosts: frozenset[str]) -> list[Row]:
+    rows: list[Row] = [("pages", page, "", 1)]
+    if beacon.entry:
+        pairs = (("page_sources", _source_group(beacon, own_hosts)), ("page_devices", agent.device))
+        rows += [(name, *_pair(page, other), 1) for name, other in pairs]
+    return rows
+
+
+def _new_goal(beacon: Beacon, goal: str, own_hosts: frozenset[str]) -> list[Row]:
+    rows: list[Row] = [("goals", goal, "", 1)]
+    if beacon.entry:
+        pairs = (("source_goals", _source_group(beacon, own_hosts)), ("entry_goals", _scrubbed_path(beacon.entry)))
+        rows += [(name, *_pair(other, goal), 1) for name, other in pairs]
+    return rows
+
+
+def _source_group(beacon: Beacon, own_hosts: frozenset[str]) -> str:
+    source = sources.classify(beacon.referrer, beacon.utm_source, beacon.utm_medium, own_hosts)
+    return sources.group(source.name, source.channel)
+
+
+def _pair(first: str, second: str) -> tuple[str, str]:
+    """The key of two halves; with one half in "(other)", whatever the other half is."""
+    return (OTHER, "") if OTHER in (first, second) else (first, second)
 
 
 def _first_of_day(beacon: Beacon, agent: Agent) -> list[Row]:
@@ -332,8 +363,9 @@ def _engagement(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[st
 def _event(beacon: Beacon, agent: Agent, hour: int, own_hosts: frozenset[str]) -> list[Row]:
     if not 1 <= beacon.g <= EVENTS_PER_DAY:
         return _funnel(beacon)
+    if beacon.kind == "goal":
+        return _new_goal(beacon, _once(beacon.key, _scrubbed_label(beacon.key)), own_hosts) + _funnel(beacon)
     key = {
-        "goal": lambda: _once(beacon.key, _scrubbed_label(beacon.key)),
         "outbound": lambda: scrub.host(beacon.key),
         "download": lambda: _scrubbed_path(beacon.key),
         "search": lambda: _scrubbed_text(beacon.key),

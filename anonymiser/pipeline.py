@@ -6,34 +6,30 @@ there is one way. Each step may be killed: the next run goes on where it stopped
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from anonymiser import catalogue, clock, coverage, spool, weblogs
+from anonymiser import clock, coverage, spool, weblogs
 from anonymiser.bounds import STATISTICS, Schedule
+from anonymiser.closing import answers, periods
 from anonymiser.coverage import LATE
 from anonymiser.engines import Engine, LogCounts, Progress, Rejected
 from anonymiser.engines.duckdb import DuckDBEngine
 from anonymiser.errors import InputError, SegmentError
 from anonymiser.facts import Fact
 from anonymiser.holding import Cell, Holding
-from anonymiser.protect import Period, protect, sigmas, statistics
-from anonymiser.protect.budget import Answer, Budget, exclusive
+from anonymiser.protect.budget import Budget, exclusive
 from anonymiser.publish import publish
 from anonymiser.removal import Removal, gone, overdue, remove_files
 from anonymiser.removal import remove as remove_segments
 from anonymiser.settings import SiteRules, Source, Workspace
-from anonymiser.stats import Release
 
 FACTS_AT_ONCE: Final = 500_000
-SOFTWARE: Final = f"consent-app {version('consent-app')}"
 LOGS: Final = "logs"
 UNKNOWN_SITE: Final = "unknown-site"
 SCHEDULES: Final[tuple[Schedule, ...]] = ("daily", "breakdown")
@@ -139,6 +135,7 @@ def run_logs(
         run = _Run(workspace, budget, now, DuckDBEngine(memory))
         _check_logs(run, rules, files, format)
         made = _release_days(run, rules, "logs") if run.holding(rules.key).days else []
+        rules = replace(rules, crossed=_is_wide(run, rules))
         found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
         dropped = _hold_logs(run, rules, found, ongoing=ongoing, skip_released=skip_released or ongoing)
         made += _close(run, rules, "logs", whole=ongoing and rules.grain is not None)
@@ -320,55 +317,24 @@ def _answer(
     """Protect the periods' counts and keep the answer for ever, in one transaction."""
     if not spans:
         return []
-    by_day = _by_day(run.holding(rules.key).counts)
-    periods = [Period(start, end, _sum(by_day, start, end)) for start, end in spans]
-    cells = protect(rules, source, schedule, periods)
-    answers = [
-        Answer(_release(run, rules, source, period), schedule, safe)
-        for period, safe in zip(periods, cells, strict=True)
-    ]
-    run.budget.keep(answers)
-    return [answer.release.release_id for answer in answers]
+    counts = run.holding(rules.key).counts
+    wide = _wide_days(run, rules, schedule, spans)
+    made = list(answers(rules, source, schedule, periods(counts, spans, wide), run.now))
+    run.budget.keep(made)
+    return [answer.release.release_id for answer in made]
 
 
-Table = Counter[tuple[str, tuple[str, str]]]
+def _wide_days(run: _Run, rules: SiteRules, schedule: Schedule, spans: Sequence[tuple[date, date]]) -> set[date]:
+    """Which days have the wide set of statistics. That of a day is chosen here, from figures that are released already,
+    and kept with its totals, the first that is released of it. Breakdowns follow what was kept.
+    """
+    if schedule == "breakdown":
+        return run.budget.wide_days(rules.key)
+    return {day for day, _ in spans} if _is_wide(run, rules) else set()
 
 
-def _by_day(counts: Mapping[Cell, int]) -> dict[str, Table]:
-    days: dict[str, Table] = defaultdict(Counter)
-    for (day, name, key1, key2), count in counts.items():
-        days[day][name, (key1, key2)] = count
-    return days
-
-
-def _sum(by_day: Mapping[str, Table], start: date, end: date) -> Table:
-    total: Table = Counter()
-    for day in clock.days(start, end):
-        total.update(by_day.get(day.isoformat(), {}))
-    return total
-
-
-def _release(run: _Run, rules: SiteRules, source: Source, period: Period) -> Release:
-    protection, noise = rules.protection, sigmas(rules.protection, source)
-    known = statistics(source)
-    return Release(
-        release_id=secrets.token_hex(8),
-        site=rules.key,
-        period_start=period.start,
-        period_end=period.end,
-        policy=protection.policy,
-        epsilon=protection.epsilon,
-        delta=protection.delta,
-        k=protection.k,
-        bounds={
-            s.name: {"l2": s.l2, "linf": s.linf, "keys_touched": s.keys_touched, "fold": s.fold, "sigma": noise[s.name]}
-            for s in known
-        },
-        weights={s.name: s.weight for s in known},
-        catalogue_sha256=catalogue.digest(rules),
-        software=SOFTWARE,
-        released_at=run.now.astimezone(UTC).replace(microsecond=0),
-    )
+def _is_wide(run: _Run, rules: SiteRules) -> bool:
+    return clock.is_wide(run.budget.daily_visitors(rules.key, clock.LOOK_BACK), rules.crossed)
 
 
 # -- publish and remove -----------------------------------------------------------------------------------------------

@@ -37,13 +37,17 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class SiteRules:
-    """What the batch must know of one site. `catalogue` maps a statistic's catalogue name to its declared keys."""
+    """What the batch must know of one site. `catalogue` maps a statistic's catalogue name to its declared keys.
+
+    `crossed` asks for the two-dimensional statistics, whatever the number of visitors.
+    """
 
     key: str
     timezone: str = "Europe/London"
     own_hosts: frozenset[str] = frozenset()
     excluded_networks: tuple[str, ...] = ()
     grain: Grain | None = None
+    crossed: bool = False
     catalogue: dict[str, tuple[str, ...]] = field(default_factory=dict)
     protection: Protection = Protection()
 

@@ -205,6 +205,13 @@ _TAG_SIGNS: Final = ("_source", "_medium", "_campaign", *_CLICKS)
 _COUNTRY_END: Final = re.compile(r"(?:com?\.)?[a-z]{2}|com|net|org")
 _MAIL_HOST: Final = re.compile(r"(?:web)?mail\d?|email|owa|roundcube|zimbra|horde|exchange")
 _SEARCH_HOST: Final = re.compile(r"search|suche|recherche|buscar|zoeken")
+LARGE: Final = frozenset(
+    (
+        *("Google", "Bing", "DuckDuckGo", "Yahoo", "ChatGPT", "Newsletter", "Google Ads", "Bing Ads", "Facebook Ads"),
+        *("Facebook", "Instagram", "LinkedIn", "X", "YouTube", "TikTok", "Pinterest", "Reddit"),
+    )
+)
+GROUPS: Final = (*CHANNELS, *sorted(LARGE))
 # Referrers that exist to be clicked in somebody's statistics. General signs, not a list of names.
 SPAM: Final = re.compile(
     r"(?:^|[.-])(?:free|buy|cheap|best|get|top)-?[a-z0-9-]*"
@@ -269,6 +276,13 @@ def _tagged(utm_source: str, utm_medium: str) -> Source | None:
     if medium == MAIL:
         return named if named and named.channel == MAIL else Source(name, MAIL)
     return named or Source(name, medium or REFERRAL)
+
+
+def group(source: str, channel: str) -> str:
+    """What a source is called where it is crossed with something else (`GROUPS`): a large one by its name, all others
+    by their channel. A rare name beside each page of a visit would string these pages together.
+    """
+    return source if source in LARGE else channel
 
 
 def _named_tag(name: str) -> Source | None:

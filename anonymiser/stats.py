@@ -18,9 +18,10 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from anonymiser import scrub
+from anonymiser import clock, scrub
 from anonymiser.bounds import CUT, STATISTICS
 from anonymiser.errors import StatisticsError
+from anonymiser.ranges import EDGES, Gap, new_visitors
 
 LONGEST_RANGE: Final = 91
 DELTA_OF_KEYS: Final = 0.1
@@ -30,17 +31,6 @@ SIGMAS: Final = 1.96
 duckdb.default_connection().close()
 
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
-
-
-_Gap = tuple[str, float, float]
-_EDGES: Final[dict[str, tuple[float, float]]] = {
-    **{str(days): (days, days) for days in range(1, 32)},
-    "32-60": (32, 60),
-    "61-90": (61, 90),
-    "91-180": (91, 180),
-    "181-365": (181, 365),
-    **dict.fromkeys(("more", "first"), (366, inf)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +147,11 @@ class Statistics:
         file = self._current()
         return list(file.releases(site)) if file else []
 
+    def is_wide(self, site: str, asked: bool) -> bool:
+        """Whether what is counted now will have the wide set of statistics, by the figures released so far."""
+        file = None if asked else self._current()
+        return clock.is_wide(file.usual_visitors(site) if file else None, asked)
+
     def daily(self, site: str, start: date, end: date) -> list[DailyRow]:
         """The totals of each released day from `start` to `end`, both counted."""
         return [DailyRow(*row) for row in self._rows(_DAILY, site, start, end)]
@@ -171,14 +166,14 @@ class Statistics:
         """
         days = (end - start).days + 1
         totals = {row.day: row for row in self.daily(site, start, end) if row.metric == "visitors"}
-        gaps: dict[date, list[_Gap]] = {day: [] for day in totals}
+        gaps: dict[date, list[Gap]] = {day: [] for day in totals}
         if 1 < days <= LONGEST_RANGE:
             for day, gap, value, sigma in self._rows(_GAPS, site, start, end):
-                if day in gaps and gap in _EDGES:
+                if day in gaps and gap in EDGES:
                     gaps[day].append((gap, value, sigma))
         if len(totals) != days or not all(gaps.values()):
             return _figure([(row.value, row.sigma) for row in totals.values()], visitor_days=days != 1)
-        new = [_new_visitors(total, gaps[day], (day - start).days) for day, total in totals.items()]
+        new = [new_visitors((of.value, of.sigma), gaps[day], (day - start).days) for day, of in totals.items()]
         return _figure(new, visitor_days=False)
 
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
@@ -193,7 +188,8 @@ class Statistics:
         found = []
         for key1, key2, value, sigma, _, _, shown in rows:
             missing = [limits[name] for name in answered.difference(shown) if name in limits]
-            found.append(BreakdownRow(key1, key2, float(value), sigma, len(shown), _hidden(key1, sigma, missing)))
+            hidden = _hidden(f"{key1} {key2}", sigma, missing)
+            found.append(BreakdownRow(key1, key2, float(value), sigma, len(shown), hidden))
         first, last = min((row[4] for row in rows), default=None), max((row[5] for row in rows), default=None)
         return Breakdown(first, last, found, len(answered))
 
@@ -253,6 +249,7 @@ class _File:
         self._connection = opened(path)
         self._lock = Lock()
         self._releases: dict[str, list[Release]] = {}
+        self._visitors: dict[str, float | None] = {}
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """The answer to one question, on a cursor of its own."""
@@ -270,6 +267,12 @@ class _File:
             found = [release for row in self.rows(_RELEASES, site) for release in _releases(self._path, *row)]
             self._releases[site] = sorted(found, key=lambda r: (r.period_end, r.period_start, r.released_at))
         return self._releases[site]
+
+    def usual_visitors(self, site: str) -> float | None:
+        """The mean of the newest daily visitors, which every config and every banner asks for: read once."""
+        if site not in self._visitors:
+            ((self._visitors[site],),) = self.rows(_USUAL, site, clock.LOOK_BACK)
+        return self._visitors[site]
 
 
 def opened(path: Path) -> duckdb.DuckDBPyConnection:
@@ -298,6 +301,10 @@ _DAILY: Final = (
     "SELECT period_start, metric, value, sigma FROM stats.cell "
     "WHERE site = ? AND statistic = 'totals' AND period_start BETWEEN ? AND ? ORDER BY period_start, metric"
 )
+_USUAL: Final = (
+    "SELECT avg(value) FROM (SELECT value FROM stats.cell WHERE site = ? AND statistic = 'totals' "
+    "AND metric = 'visitors' ORDER BY period_start DESC LIMIT ?)"
+)
 _CELLS: Final = (
     f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
     "WHERE site = ? AND statistic = ? AND key1 = ? ORDER BY release_id, key2"
@@ -324,26 +331,6 @@ def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]])
 
 def _figure(parts: Sequence[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:
     return RangeFigure(sum(v for v, _ in parts), sqrt(sum(s * s for _, s in parts)), visitor_days)
-
-
-def _new_visitors(total: DailyRow, gaps: Sequence[_Gap], days: int) -> tuple[float, float]:
-    """The day's visitors whose last active day is more than `days` ago, from both sides, and the sigma of that."""
-    longer = [(_longer(gap, days), value, sigma) for gap, value, sigma in gaps]
-    near = total.value - sum((1 - part) * value for part, value, _ in longer)
-    near_variance = total.sigma**2 + sum(((1 - part) * sigma) ** 2 for part, _, sigma in longer)
-    far = sum(part * value for part, value, _ in longer)
-    far_variance = sum((part * sigma) ** 2 for part, _, sigma in longer)
-    weight = far_variance / (near_variance + far_variance) if far_variance else 0.0
-    return far + weight * (near - far), sqrt(weight**2 * near_variance + (1 - weight) ** 2 * far_variance)
-
-
-def _longer(gap: str, days: int) -> float:
-    """The part of a gap's bucket that is longer than `days`; within a bucket of many days short gaps are more common,
-    in proportion to 1/gap."""
-    first, last = _EDGES[gap]
-    if days < first or days >= last:
-        return float(days < first)
-    return log((last + 1) / (days + 1)) / log((last + 1) / first)
 
 
 _Limit = tuple[float, float]

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from werkzeug.wrappers import Request
 
+from anonymiser.errors import StatisticsError
 from consent_app import bundle, languages
 from consent_app.decisions import GPC, read_cookie_text, signal
 from consent_app.declared import Speaker, clearing
@@ -197,11 +198,20 @@ def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, 
         "permit": "" if sent else _default_permit(rooms, site),
         "goals": list(site.goals),
         "search": site.search_parameter,
+        "crossed": _crossed(rooms, site),
         "funnels": {name: list(steps) for name, steps in site.funnels.items()},
         "ui": f"./{names['ui.js']}",
         "css": f"./{names[look]}",
         "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
     }
+
+
+def _crossed(rooms: Rooms, site: Site) -> bool:
+    """Whether beacons are to say where their visit came from. Statistics that cannot be read stop no banner."""
+    try:
+        return rooms.statistics.is_wide(site.key, site.crossed)
+    except StatisticsError:
+        return site.crossed
 
 
 def mode(rooms: Rooms, site: Site, *, sent: str = "") -> dict[str, Any]:

@@ -27,6 +27,7 @@ def rules(site: Site) -> SiteRules:
         own_hosts=site.own_hosts,
         excluded_networks=site.excluded_networks,
         grain=site.grain,
+        crossed=site.crossed,
         catalogue=catalogue.joined(*declared),
         protection=site.protection,
     )

@@ -66,6 +66,7 @@ class Site:
     consent_retention_months: int = LONGEST_KEPT
     complaint_retention_months: int = 12
     grain: Grain | None = None
+    crossed: bool = False
     protection: Protection = field(default_factory=Protection)
 
     @cached_property
@@ -210,6 +211,7 @@ def _site(key: str, table: Table) -> Site:
         consent_retention_months=table.number("consent_retention_months", 1, LONGEST_KEPT, LONGEST_KEPT),
         complaint_retention_months=table.number("complaint_retention_months", 1, 12, 12),
         grain=table.one_of("grain", ("day", "week", "month"), None),
+        crossed=table.take("crossed", bool, "true or false", False),
         protection=_protection(table.table("protection", {})),
     )
     if not site.origins:

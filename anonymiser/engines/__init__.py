@@ -81,6 +81,7 @@ class Engine(Protocol):
     ) -> LogCounts:
         """Count the page views in `files` for one site; lines of after `latest` are dropped.
 
+        The statistics of two dimensions are counted only where `rules.crossed` says so.
         `format` is "auto" (each file is looked at) or a name of `anonymiser.weblogs.FORMATS`. Raises InputError when
         a file cannot be read, its format cannot be told, or a rule is wrong.
         """

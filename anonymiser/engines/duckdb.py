@@ -6,12 +6,13 @@ import hashlib
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from importlib.resources import files as package_files
 from ipaddress import ip_address, ip_network
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import unquote
@@ -25,19 +26,21 @@ from anonymiser.engines.requests import REJECTED, Requests
 from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
-from anonymiser.weblogs.lines import MAX_LINE
-from anonymiser.weblogs.targets import ASSETS, read_target
+from anonymiser.weblogs import combined, plain
+from anonymiser.weblogs.lines import MAX_LINE, pieces
+from anonymiser.weblogs.targets import ASSET_TARGET, read_target
 
 IDLE_MINUTES: Final = 30
 ROWS_AT_ONCE: Final = 50_000
 EVENTS_AT_ONCE: Final = 1_000_000
-ASSET_TARGET: Final = rf"(?i)^[^?]*\.(?:{'|'.join(sorted(ASSETS))})(?:\?|$)"
-LIMITS: Final = {
+ODD_AT_ONCE: Final = 64 * 1024 * 1024
+LIMITS: Final[dict[str, Any]] = {
     "views": bounds.VIEWS_PER_DAY,
     "visits": bounds.VISITS_PER_DAY,
     "pages": bounds.PAGES_PER_DAY,
     "exits": bounds.EXIT_VIEWS,
     "events": bounds.EVENTS_PER_DAY,
+    "large": sorted(sources.LARGE),
 }
 
 
@@ -78,7 +81,7 @@ class DuckDBEngine:
             requests = Requests()
             digests = _read(connection, requests, files, formats, latest, progress)
             _dictionaries(connection, requests, rules)
-            return _result(connection, requests, digests)
+            return _result(connection, requests, digests, crossed=rules.crossed)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
@@ -113,8 +116,8 @@ def _read(
         with raw, text:
             source = _Watched(text, raw, partial(_report, progress, done, total))
             try:
-                for batch in _parsed(connection, name, source, latest):
-                    requests.add(path.name, batch)
+                requests.begin(path.name)
+                _take(connection, requests, name, source, latest.astimezone(UTC).replace(tzinfo=None))
             except (EOFError, zlib.error, OSError, duckdb.Error, pa.ArrowInvalid) as error:
                 raise _unreadable(path, source, error) from error
         digests.append(source.digest.hexdigest())
@@ -135,27 +138,46 @@ def _report(progress: Callable[[int, int], None] | None, done: int, total: int, 
         progress(done + at, total)
 
 
-def _parsed(
-    connection: duckdb.DuckDBPyConnection, name: str, source: IO[bytes] | Any, latest: datetime
+def _take(
+    connection: duckdb.DuckDBPyConnection, requests: Requests, name: str, source: IO[bytes] | Any, latest: datetime
+) -> None:
+    """Take in every line of one file: those just as they should be at once, all others through SQL."""
+    fast = weblogs.FORMATS[name].SQL == combined.SQL
+    left = _odd(requests, source, latest) if fast else [weblogs.batches(name, weblogs.blocks(source))]
+    for batches in left:
+        for batch in _through_sql(connection, name, batches, latest):
+            requests.add(batch)
+
+
+def _odd(requests: Requests, source: IO[bytes] | Any, latest: datetime) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Take in the plain lines; what is left to SQL is handed on, as much at once as memory should hold."""
+    first, odd = 1, list[pa.RecordBatch]()
+    for cut in plain.cuts(pieces(source), latest):
+        requests.add_plain(cut, first)
+        odd.append(cut.left_to_sql(first))
+        first += cut.lines
+        if sum(batch.nbytes for batch in odd) > ODD_AT_ONCE:
+            yield iter(odd)
+            odd = []
+    yield iter(odd)
+
+
+def _through_sql(
+    connection: duckdb.DuckDBPyConnection, name: str, batches: Iterator[pa.RecordBatch], latest: datetime
 ) -> Iterator[pa.RecordBatch]:
-    """Every line of one file as `sql/keep.sql` has it, in order, while the engine reads on."""
-    batches = weblogs.batches(name, weblogs.blocks(source))
+    """Lines as `sql/keep.sql` has them, in order, while the engine reads on."""
     first = next(batches, None)
     if first is None:
         return
-    reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
+    reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
     connection.register("blocks", reader)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {statement('lines')}")
     reading = f"({statement(weblogs.FORMATS[name].SQL)}) AS lines_read"
-    values = {"max_line": MAX_LINE, "assets": ASSET_TARGET, "latest": latest.astimezone(UTC).replace(tzinfo=None)}
-    keeping = statement("keep").replace("lines_read", reading)
-    yield from connection.execute(keeping, values).to_arrow_reader(ROWS_AT_ONCE)
+    values = {"max_line": MAX_LINE, "assets": ASSET_TARGET, "latest": latest}
+    yield from connection.execute(statement("keep").replace("lines_read", reading), values).to_arrow_reader(
+        ROWS_AT_ONCE
+    )
     connection.unregister("blocks")
-
-
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 class _Watched:
@@ -181,25 +203,26 @@ class _Watched:
 
 def _dictionaries(connection: duckdb.DuckDBPyConnection, requests: Requests, rules: SiteRules) -> None:
     """Python looks at each distinct text once; SQL joins the answers back, as small numbers."""
-    connection.register("requests", requests.table())
-    _targets(connection, requests.texts["target"])
-    agents_found = ((number, *_agent(text)) for text, number in requests.texts["agent"].items())
+    table, texts = requests.numbered()
+    connection.register("requests", table)
+    _targets(connection, texts["target"])
+    agents_found = ((number, *_agent(text)) for number, text in enumerate(texts["agent"]))
     _dictionary(connection, "agents", ("agent_id", "browser", "system", "device", "bot"), agents_found)
-    hosts = [sources.referrer_host(text) for text in requests.texts["referrer"]]
+    hosts = [sources.referrer_host(text) for text in texts["referrer"]]
     spam = ((number, bool(sources.SPAM.search(host))) for number, host in enumerate(hosts))
     _dictionary(connection, "referrers", ("referrer_id", "spam"), spam)
     _sources(connection, hosts, rules.own_hosts)
     networks = [ip_network(network) for network in rules.excluded_networks]
-    excluded = [number for ip, number in requests.texts["ip"].items() if networks and _within(ip, networks)]
+    excluded = [number for number, ip in enumerate(texts["ip"]) if networks and _within(ip, networks)]
     values = {"zone": rules.timezone, "excluded": excluded}
     connection.execute(f"CREATE TEMP TABLE events AS {statement('events')}", values)
 
 
-def _targets(connection: duckdb.DuckDBPyConnection, targets: Mapping[str, int]) -> None:
+def _targets(connection: duckdb.DuckDBPyConnection, targets: Sequence[str]) -> None:
     """Targets, and the pages that many of them share."""
     pages: dict[str, int] = {}
     rows = []
-    for text, number in targets.items():
+    for number, text in enumerate(targets):
         _, page, *rest = read_target(text)
         rows.append((number, pages.setdefault(page, len(pages)), *rest))
     columns = ("target_id", "page_id", "kind", "campaign", "utm_source", "utm_medium")
@@ -247,10 +270,13 @@ def _within(ip: str, networks: Sequence[Any]) -> bool:
     return any(address in network for network in networks)
 
 
-def _result(connection: duckdb.DuckDBPyConnection, requests: Requests, digests: Sequence[str]) -> LogCounts:
+def _result(
+    connection: duckdb.DuckDBPyConnection, requests: Requests, digests: Sequence[str], *, crossed: bool
+) -> LogCounts:
     counts: Counts = {}
+    names = ("counts", "counts_crossed") if crossed else ("counts",)
     for first, last in _spans(connection):
-        counts |= _count(connection, {"first": first, "last": last, "idle_minutes": IDLE_MINUTES, **LIMITS})
+        counts |= _count(connection, names, {"first": first, "last": last, "idle_minutes": IDLE_MINUTES, **LIMITS})
     tally: Counter[str] = requests.left_out + Counter(dict(connection.execute(statement("tally")).fetchall()))
     counted, rejected = tally.pop("", 0), tally.pop(REJECTED, 0)
     return LogCounts(
@@ -279,13 +305,16 @@ def _spans(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[date, date]]
         yield stretch[0], stretch[-1]
 
 
-def _count(connection: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> Counts:
-    """The counts of a stretch of days: visits and first-of-their-kind events, then every statistic."""
+def _count(connection: duckdb.DuckDBPyConnection, counting: Sequence[str], values: dict[str, Any]) -> Counts:
+    """The counts of a stretch of days: visits and first-of-their-kind events, then every statistic of these files."""
     for name in ("visits", "firsts"):
         text = statement(name)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", _used(text, values))
-    text = statement("counts")
-    return _counts(connection.execute(text, _used(text, values)))
+    counts: Counts = {}
+    for name in counting:
+        text = statement(name)
+        counts |= _counts(connection.execute(text, _used(text, values)))
+    return counts
 
 
 def _used(text: str, values: dict[str, Any]) -> dict[str, Any]:

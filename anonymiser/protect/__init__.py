@@ -27,11 +27,16 @@ Exact = Mapping[tuple[str, Key], int]
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Whole local days from `start` to `end`, both counted, and what was counted in them."""
+    """Whole local days from `start` to `end`, both counted, what was counted in them, and whether all of them are wide.
+
+    A period with a day of the plain set has the plain set as well. That costs no day more than its own set does: the
+    totals of its wide days were paid at smaller shares than the plain set's, and it shows nothing of two dimensions.
+    """
 
     start: date
     end: date
     counts: Exact
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +49,22 @@ class SafeCell:
     sigma: float
 
 
-def statistics(source: Source) -> tuple[Statistic, ...]:
-    """What can be known from beacons, or from web-server logs. Which of the two a site uses is no secret."""
-    return tuple(s for s in STATISTICS.values() if source == "beacons" or s.name in LOG_STATISTICS)
+def statistics(source: Source, *, wide: bool = False) -> tuple[Statistic, ...]:
+    """What can be known from beacons, or from web-server logs; with two dimensions only in the `wide` set.
+
+    Which of the two a site uses is no secret, and neither is a day's set (docs/adr/0014).
+    """
+    known = (s for s in STATISTICS.values() if source == "beacons" or s.name in LOG_STATISTICS)
+    return tuple(s for s in known if wide or not s.crossed)
 
 
-def sigmas(protection: Protection, source: Source) -> dict[str, float]:
+def sigmas(protection: Protection, source: Source, *, wide: bool = False) -> dict[str, float]:
     """The noise of each statistic (standard deviation of a plain cell); 0 for all under `threshold`.
 
-    rho is split by weight over every statistic of the source: one browser-day meets each of them once.
+    rho is split by weight over every statistic of the source and set: one browser-day meets each of them once. Every
+    share of the wide set is smaller than the same of the plain one.
     """
-    known = statistics(source)
+    known = statistics(source, wide=wide)
     if protection.policy == "threshold":
         return dict.fromkeys((s.name for s in known), 0.0)
     rho = dp.rho(protection.epsilon, protection.delta * (1 - DELTA_FOR_THRESHOLDS))
@@ -64,17 +74,26 @@ def sigmas(protection: Protection, source: Source) -> dict[str, float]:
 
 def protect(rules: SiteRules, source: Source, schedule: Schedule, periods: Sequence[Period]) -> list[list[SafeCell]]:
     """The safe cells of each period, in order. Noise is drawn anew at each call: call once, keep what it returned."""
-    noise = sigmas(rules.protection, source)
     safe: list[list[SafeCell]] = [[] for _ in periods]
-    counted = [_by_statistic(period.counts) for period in periods]
-    for statistic in statistics(source):
-        if statistic.schedule == schedule:
-            tables = [found.get(statistic.name, {}) for found in counted]
-            declared = catalogue.declared(statistic, rules)
-            released = _release(statistic, tables, declared, rules.protection, source, noise[statistic.name])
-            for cells, found in zip(safe, released, strict=True):
-                cells += found
+    for wide in dict.fromkeys(period.wide for period in periods):
+        places = [place for place, period in enumerate(periods) if period.wide == wide]
+        answered = [s for s in statistics(source, wide=wide) if s.schedule == schedule]
+        terms = _Terms(rules, source, wide=wide)
+        counted = [_by_statistic(periods[place].counts) for place in places]
+        for statistic in answered:
+            released = _release(statistic, [found.get(statistic.name, {}) for found in counted], terms)
+            for place, found in zip(places, released, strict=True):
+                safe[place] += found
     return safe
+
+
+class _Terms:
+    """What a site's releases of one set have in common: how wide the noise is, and how rare a key may be."""
+
+    def __init__(self, rules: SiteRules, source: Source, *, wide: bool) -> None:
+        self.rules = rules
+        self.noise = sigmas(rules.protection, source, wide=wide)
+        self.key_delta = _key_delta(rules.protection, statistics(source, wide=wide))
 
 
 def _by_statistic(counts: Exact) -> dict[str, dict[Key, int]]:
@@ -87,17 +106,15 @@ def _by_statistic(counts: Exact) -> dict[str, dict[Key, int]]:
 def _release(
     statistic: Statistic,
     tables: Sequence[Mapping[Key, int]],
-    declared: Sequence[Key],
-    protection: Protection,
-    source: Source,
-    sigma: float,
+    terms: _Terms,
 ) -> Iterator[list[SafeCell]]:
+    protection, declared = terms.rules.protection, catalogue.declared(statistic, terms.rules)
     if protection.policy == "threshold":
         for table in tables:
             cells = threshold.release(table, declared, protection.k, open_ended=open_ended(statistic))
             yield [SafeCell(statistic, key, value, 0.0) for key, value in cells]
         return
-    plan = dp.Plan(statistic, sigma, _key_delta(protection, source), open_ended(statistic))
+    plan = dp.Plan(statistic, terms.noise[statistic.name], terms.key_delta, open_ended(statistic))
     for noisy in dp.release(plan, tables, declared):
         yield [SafeCell(statistic, key, value, width) for key, value, width in noisy]
 
@@ -107,10 +124,10 @@ def open_ended(statistic: Statistic) -> bool:
     return bool(statistic.keys) and statistic.catalogue != "closed"
 
 
-def _key_delta(protection: Protection, source: Source) -> float:
+def _key_delta(protection: Protection, known: Sequence[Statistic]) -> float:
     """The chance allowed that one key which a single browser brought is published: a tenth of delta, shared by all the
     keys a browser-day can bring."""
-    touched = sum(s.keys_touched for s in statistics(source) if open_ended(s))
+    touched = sum(s.keys_touched for s in known if open_ended(s))
     return protection.delta * DELTA_FOR_THRESHOLDS / touched
 
 

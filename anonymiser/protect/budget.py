@@ -15,7 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from anonymiser.bounds import Schedule
+from anonymiser.bounds import Schedule, is_wide
 from anonymiser.clock import days
 from anonymiser.errors import ReleaseConflict, StatisticsError
 from anonymiser.protect import SafeCell
@@ -99,6 +99,16 @@ class Budget:
             (site, look_back),
         ).fetchall()
         return sum(value for (value,) in rows) / len(rows) if rows else None
+
+    def wide_days(self, site: str) -> set[date]:
+        """The days that have the wide set of statistics.
+
+        A day's set is what the shares of its totals say. They are its first release, so nothing of it can come before
+        its set is written down, and nothing after can change it.
+        """
+        query = "SELECT period_start, weights FROM release WHERE site = ? AND schedule = 'daily'"
+        rows = self._connection.execute(query, (site,))
+        return {date.fromisoformat(day) for day, weights in rows if is_wide(json.loads(weights))}
 
     def source(self, site: str, kind: Source) -> Source:
         """What a site is counted from: as first said, for ever, because both would count the same visits twice."""

@@ -40,7 +40,7 @@ class Plan:
 
     def width(self, key: Key) -> float:
         """The noise of a declared cell."""
-        return self.sigma * (self.statistic.fold if scrub.is_folded(key[0]) else 1)
+        return self.sigma * (self.statistic.fold if is_folded(key) else 1)
 
     def threshold(self, key: Key) -> float:
         """What an undeclared key's noisy value must exceed: the cut, and what lies above it for rare keys.
@@ -59,9 +59,14 @@ class Plan:
         return int(self._above(key) * CUT)
 
     def _above(self, key: Key) -> float:
-        folded = scrub.is_folded(key[0]) and self.statistic.fold > 1
+        folded = is_folded(key) and self.statistic.fold > 1
         most = self.statistic.keys_touched if folded else self.statistic.linf
         return most + TWICE * self.width(key) * sqrt(2 * log(1 / self.key_delta))
+
+
+def is_folded(key: Key) -> bool:
+    """Whether several texts of a browser may have become this key, by either half."""
+    return any(map(scrub.is_folded, key))
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
--- Keys outside the closed list of their statistic, and keys with the noise of declared ones that another release under the
+-- Keys outside the closed list of their statistic or of that half of a pair, and keys with the noise of declared ones that another release under the
 -- same catalogue does not show: declared keys are always shown, so it was chosen because it was seen.
 WITH answers AS (
     SELECT DISTINCT w.release_id, w.site, w.period_start, w.statistic, r.catalogue_sha256
@@ -15,6 +15,13 @@ SELECT c.site, c.period_start, c.statistic
 FROM cell AS c
 SEMI JOIN listed AS of ON of.statistic = c.statistic
 ANTI JOIN listed AS l ON l.statistic = c.statistic AND l.key1 = c.key1 AND l.key2 = c.key2
+UNION ALL
+SELECT c.site, c.period_start, c.statistic
+FROM cell AS c
+JOIN (SELECT DISTINCT statistic, place FROM halves) AS of ON of.statistic = c.statistic
+ANTI JOIN halves AS h
+    ON h.statistic = c.statistic AND h.place = of.place AND h.key = CASE of.place WHEN 1 THEN c.key1 ELSE c.key2 END
+WHERE c.key1 <> $other
 UNION ALL
 SELECT a.site, a.period_start, a.statistic
 FROM answers AS a

@@ -18,8 +18,8 @@ SELECT
     k.l2,
     k.is_part,
     s.key_delta,
-    CASE WHEN f.key IS NOT NULL AND k.fold > 1 THEN k.keys_touched ELSE k.linf END AS most,
-    CASE WHEN c.key1 = $other THEN sqrt(2) * k.fold WHEN f.key IS NOT NULL THEN k.fold ELSE 1 END AS times,
+    CASE WHEN coalesce(f.key, f2.key) IS NOT NULL AND k.fold > 1 THEN k.keys_touched ELSE k.linf END AS most,
+    CASE WHEN c.key1 = $other THEN sqrt(2) * k.fold WHEN coalesce(f.key, f2.key) IS NOT NULL THEN k.fold ELSE 1 END AS times,
     times * s.sigma AS needed,
     NOT (k.open AND c.key1 <> $other AND c.sigma >= sqrt(2) * needed * (1 - $tolerance)) AS plain
 FROM cell AS c
@@ -27,3 +27,4 @@ JOIN release AS r ON r.release_id = c.release_id AND r.policy = 'dp'
 JOIN known AS k ON k.statistic = c.statistic AND k.metric = c.metric
 JOIN share AS s ON s.weights = r.weights AND s.epsilon = r.epsilon AND s.delta = r.delta AND s.name = k.name
 LEFT JOIN folded AS f ON f.key = c.key1
+LEFT JOIN folded AS f2 ON f2.key = c.key2

@@ -1,6 +1,8 @@
 -- The ordinals a browser would have counted itself: view, page and visit of the day, view of the visit, page before it.
+-- `opened` is the visit's first view, its place in the day and its request's number in one: one sum over the rows less.
 WITH timed AS (
     SELECT
+        seq,
         day,
         hour,
         browser,
@@ -19,7 +21,7 @@ WITH timed AS (
     SELECT
         *,
         sum(CAST(begins AS INTEGER)) OVER so_far AS v,
-        max(CASE WHEN begins THEN n END) OVER so_far AS begun,
+        max(CASE WHEN begins THEN n * 4294967296 + seq END) OVER so_far AS opened,
         sum(CAST(is_new AS INTEGER)) OVER so_far AS pages
     FROM timed
     WINDOW so_far AS (PARTITION BY day, browser ORDER BY n ROWS UNBOUNDED PRECEDING)
@@ -33,7 +35,8 @@ SELECT
     referrer_id,
     n,
     v,
-    n - begun + 1 AS k,
+    n - (opened >> 32) + 1 AS k,
+    opened & 4294967295 AS first_seq,
     CASE WHEN begins THEN NULL ELSE page_before END AS prev,
     CASE WHEN is_new THEN pages ELSE 0 END AS p
 FROM visited

@@ -364,6 +364,7 @@ class Browser:
     def __init__(self) -> None:
         self.n = self.v = self.k = 0
         self.last: datetime | None = None
+        self.came: tuple[str, str, str, str] = ("", "", "", "")
         self.prev = ""
         self.seen: dict[str, set[str]] = {}
 
@@ -378,11 +379,13 @@ class Browser:
         _, page, _, campaign, utm_source, utm_medium = read_target(hit.target)
         if self.last is None or hit.at - self.last > timedelta(minutes=30):
             self.v, self.k, self.prev = self.v + 1, 0, ""
+            self.came = page if rules.crossed else "", sources.referrer_host(hit.referrer), utm_source, utm_medium
         self.n, self.k, self.last = self.n + 1, self.k + 1, hit.at
+        entry, referrer, utm_source, utm_medium = self.came
         made = facts.Beacon(
             rules.key, "", "", day, "pageview", page, prev=self.prev, n=self.n, p=self.first("page", page), v=self.v,
-            k=self.k, gap="first", referrer=sources.referrer_host(hit.referrer), utm_source=utm_source,
-            utm_medium=utm_medium, utm_campaign=campaign,
+            k=self.k, gap="first", entry=entry, referrer=referrer, utm_source=utm_source, utm_medium=utm_medium,
+            utm_campaign=campaign,
         )  # fmt: skip
         self.prev = page
         return made

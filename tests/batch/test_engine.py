@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from anonymiser.bounds import CROSSED
 from anonymiser.engines import LogCounts
 from anonymiser.engines.duckdb import DuckDBEngine
 from anonymiser.errors import InputError
@@ -15,7 +17,7 @@ from anonymiser.settings import SiteRules
 from consent_app.demo import logs as samples
 from tests.batch import oracle
 
-RULES = SiteRules("demo", own_hosts=frozenset({"semicomplete.com"}))
+RULES = SiteRules("demo", own_hosts=frozenset({"semicomplete.com"}), crossed=True)
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 LINE = '192.0.2.7 - - [17/May/2026:10:05:03 +0000] "GET {page} HTTP/1.1" {status} 512 "{referrer}" "{agent}"'
 
@@ -45,14 +47,25 @@ def test_real_apache_log(shared_data: Path) -> None:
     assert [(bad.line, bad.reason) for bad in found.rejected] == [(8_899, "quotes do not match the format")]
 
 
+def test_two_dimensions_are_counted_only_where_the_rules_say_so(shared_data: Path) -> None:
+    log = shared_data / "weblogs" / "apache-10k" / "access.log"
+    wide, plain = (counted(log, replace(RULES, crossed=crossed)).counts for crossed in (True, False))
+    assert {cell[1] for cell in wide} - {cell[1] for cell in plain} == {"page_sources", "page_devices"}
+    assert {cell: count for cell, count in wide.items() if cell[1] not in CROSSED} == plain
+    for pairs in ("page_sources", "page_devices"):
+        assert sum(n for cell, n in wide.items() if cell[1] == pairs) == sum(
+            n for cell, n in wide.items() if cell[1] == "pages"
+        )
+
+
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "Pacific/Auckland"])
 def test_days_are_the_sites_own(shared_data: Path, zone: str) -> None:
-    rules = SiteRules("demo", timezone=zone, own_hosts=RULES.own_hosts)
+    rules = replace(RULES, timezone=zone)
     agree(shared_data / "weblogs" / "apache-10k" / "access.log", rules, oracle.combined)
 
 
 def test_excluded_networks_are_left_out(shared_data: Path) -> None:
-    rules = SiteRules("demo", own_hosts=RULES.own_hosts, excluded_networks=("46.0.0.0/8", "2001:db8::/32"))
+    rules = replace(RULES, excluded_networks=("46.0.0.0/8", "2001:db8::/32"))
     found = agree(shared_data / "weblogs" / "apache-10k" / "access.log", rules, oracle.combined)
     assert found.dropped["network"] > 0
 

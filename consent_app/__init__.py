@@ -7,16 +7,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from anonymiser.spool import Spool
 from anonymiser.stats import Statistics
+from consent_app.archive import Archive
 from consent_app.banner import blueprint as banner_pages
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.collect import blueprint as collect_pages
+from consent_app.complaint_pages import blueprint as complaint_pages
 from consent_app.dashboard import blueprint as dashboard_pages
 from consent_app.errors import SettingsError
 from consent_app.guard import LONGEST_BODY, install
 from consent_app.ledger import Ledger
+from consent_app.notices import blueprint as notice_pages
 from consent_app.operations import blueprint as operations_pages
 from consent_app.preference import blueprint as preference_pages
 from consent_app.receipts import Seal
+from consent_app.rights import blueprint as rights_pages
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from consent_app.sites import Sites
@@ -45,6 +49,9 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
         dashboard_pages,
         operations_pages,
         transparency_pages,
+        rights_pages,
+        complaint_pages,
+        notice_pages,
         witness_pages,
     ):
         app.register_blueprint(blueprint)
@@ -57,6 +64,7 @@ def _rooms(settings: Settings, statistics: Statistics) -> Rooms:
     ledger = Ledger(settings.ledger_file)
     for site in sites:
         ledger.archive_notice(site.notice.text, site.notice.effective.isoformat())
+    Archive.of(settings).keep(sites, ledger, settings.clock().date())
     spool = Spool(
         settings.spool, clock=settings.clock, mix_beacons=settings.mix_beacons, mix_seconds=settings.mix_seconds
     )

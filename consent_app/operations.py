@@ -72,8 +72,7 @@ def _holds(check: Callable[[Rooms], bool]) -> bool:
 
 def _ledger(here: Rooms) -> bool:
     here.ledger.notices()
-    file = here.settings.ledger_file
-    return os.access(file, os.W_OK) and _has_space(file.parent)
+    return here.ledger.takes_entries() and _has_space(here.settings.home)
 
 
 def _spool(here: Rooms) -> bool:

@@ -30,8 +30,8 @@ def _setting(default: Any, about: str, low: int = 0, high: int = 0) -> Any:
     return field(default=default, metadata={"help": about, "low": low, "high": high})
 
 
-def _secret(file: str, about: str) -> Any:
-    return field(default=(), repr=False, metadata={"help": about, "file": file})
+def _secret(file: str, about: str, default: Any = ()) -> Any:
+    return field(default=default, repr=False, metadata={"help": about, "file": file})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Settings:
     batch_memory: str = _setting("2GB", "memory the batch may use")
     signing_keys: tuple[str, ...] = _secret("signing.keys", "keys of consent tokens and permits, oldest first")
     session_keys: tuple[str, ...] = _secret("session.keys", "keys of dashboard sessions, oldest first")
+    ledger_url: str = _secret("ledger.url", "PostgreSQL database of the ledger; without it, ledger.db in the home", "")
     clock: Callable[[], datetime] = utc_now
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class Settings:
             _check_range(declared.name, getattr(self, declared.name), declared.metadata)
         _check_origin(self.public_url)
         _check_bind(self.bind)
+        _check_ledger(self.ledger_url)
         for key in (*self.signing_keys, *self.session_keys):
             if len(key) < SHORTEST_KEY:
                 raise SettingsError(
@@ -73,8 +75,9 @@ class Settings:
         values = {name: value for name, value in values.items() if value is not None}
         home = Path(values.get("home", "consent-home"))
         for declared in fields(cls):
-            if "file" in declared.metadata:
-                values[declared.name] = _keys(declared.name, home / "secrets" / declared.metadata["file"], environ)
+            if "file" in declared.metadata and declared.name not in values:
+                read = _text if isinstance(declared.default, str) else _keys
+                values[declared.name] = read(declared.name, home / "secrets" / declared.metadata["file"], environ)
         return cls(**values)
 
     @property
@@ -151,14 +154,28 @@ def _keys(name: str, default: Path, environ: Mapping[str, str]) -> tuple[str, ..
     text = environ.get(variable(name), "").split()
     if text:
         return tuple(text)
+    return _of_file(name, default, environ, lambda file: tuple(key for _, key in read_keys(file))) or ()
+
+
+def _text(name: str, default: Path, environ: Mapping[str, str]) -> str:
+    return environ.get(variable(name), "").strip() or _of_file(name, default, environ, _read_private) or ""
+
+
+def _read_private(file: Path) -> str:
+    require_private(file)
+    return file.read_text("utf-8").strip()
+
+
+def _of_file(name: str, default: Path, environ: Mapping[str, str], read: Callable[[Path], Any]) -> Any:
+    """What the secret's file says; None where nobody named one and the data home has none."""
     named = environ.get(variable(name) + "_FILE", "").strip()
     file = Path(named or default)
     if not named and not file.exists():
-        return ()
+        return None
     try:
-        return tuple(key for _, key in read_keys(file))
+        return read(file)
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read ({error.strerror}); name a readable key file") from error
+        raise SettingsError(f"{file} cannot be read ({error.strerror}); name a readable file") from error
 
 
 def _check_range(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
@@ -179,3 +196,12 @@ def _check_bind(bind: str) -> None:
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise SettingsError(f"{variable('bind')} is {bind!r}; it must be an address and port such as 127.0.0.1:8000")
+
+
+def _check_ledger(url: str) -> None:
+    """A wrong URL is not repeated: it may hold a password."""
+    scheme, _, rest = url.partition("://")
+    if url and (scheme != "postgresql" or not rest):
+        raise SettingsError(
+            f"{variable('ledger_url')} must be a URL such as postgresql://user:password@host/database, or nothing"
+        )

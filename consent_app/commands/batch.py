@@ -25,7 +25,7 @@ def batch(now: datetime | None) -> None:
     settings = Settings.from_environment()
     now = (now or settings.clock()).astimezone(UTC)
     sites = Sites.load(settings.sites_file)
-    with Ledger(settings.ledger_file) as ledger:
+    with Ledger(settings.ledger_file, settings.ledger_url) as ledger:
         report = batches.run(settings, sites, ledger, now)
         kept = retention.run(ledger, sites, now)
         ledger.sequence()

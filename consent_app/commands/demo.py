@@ -44,7 +44,9 @@ def demo(port: int, reset: bool, home: Path) -> None:
 
 
 def _settings(home: Path, port: int) -> Settings:
-    return Settings.from_environment(home=home, public_url=f"http://{HOST}:{port}", bind=f"{HOST}:{port}")
+    """The demo's own, whatever the environment says: its ledger is always the file in its home."""
+    address = f"{HOST}:{port}"
+    return Settings.from_environment(home=home, public_url=f"http://{address}", bind=address, ledger_url="")
 
 
 def _build(settings: Settings, port: int, stop: serving.Stop) -> None:

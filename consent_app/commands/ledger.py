@@ -22,9 +22,7 @@ PROOF: Final = click.option("--proof", type=FILE, multiple=True, help="A .tlog-p
 
 def opened(settings: Settings) -> Ledger:
     """The ledger of a home. Raises LedgerError when there is none: looking must not make one."""
-    if not settings.ledger_file.exists():
-        raise LedgerError(f"there is no ledger at {settings.ledger_file}; `consent init` makes one")
-    return Ledger(settings.ledger_file)
+    return Ledger(settings.ledger_file, settings.ledger_url, make=False)
 
 
 def checks(book: Ledger, since: Path | None, proofs: tuple[Path, ...]) -> Iterator[Check]:

@@ -68,7 +68,9 @@ def build(settings: Settings, port: int, progress: Progress, scale: Scale | None
     replace_private(settings.home / STATE, BUILDING)
     home.create(settings)
     use_port(settings, port)
-    settings = Settings.from_environment(home=settings.home, public_url=settings.public_url, clock=settings.clock)
+    settings = Settings.from_environment(
+        home=settings.home, public_url=settings.public_url, clock=settings.clock, ledger_url=settings.ledger_url
+    )
     Users.load(settings.users_file).add(USER, PASSWORD, "viewer")
     days = _days(settings.clock(), scale.days)
     _live(settings, port, days, scale, progress)
@@ -86,7 +88,7 @@ def use_port(settings: Settings, port: int) -> None:
 
 def catch_up(settings: Settings) -> None:
     """Run the batch on what the last demo left: its facts must not grow older than a day."""
-    with Ledger(settings.ledger_file) as ledger:
+    with Ledger(settings.ledger_file, settings.ledger_url) as ledger:
         batch.run(settings, Sites.load(settings.sites_file), ledger, settings.clock())
 
 

@@ -41,6 +41,10 @@ class Database(ABC):
         """Be the only one who signs, on whatever machine; given back when its holder dies."""
 
     @abstractmethod
+    def is_writable(self) -> bool:
+        """Whether it would take an entry now, as far as can be told without one."""
+
+    @abstractmethod
     def forget(self) -> None:
         """What was deleted is to be found nowhere in the database any more, as far as it can see to that."""
 

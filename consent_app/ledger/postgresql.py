@@ -56,6 +56,11 @@ class PostgreSQL(Database):
             _take(connection, SIGNING)
             yield
 
+    def is_writable(self) -> bool:
+        """A standby server, or one that is switched to reading, answers questions only."""
+        with self.write_surely() as connection:
+            return connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "off"
+
     def forget(self) -> None:
         """The server gives the rows' space free; what stays of them elsewhere docs/ledger.md says."""
         with self.syncing.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -112,8 +112,11 @@ class Sequencer:
     def _grow(self, size: int) -> None:
         """Take in entries up to that size, as far as they are there. Raises LedgerError at a gap."""
         query = select(entry.c.seq, entry.c.leaf).where(entry.c.seq >= self._tree.size, entry.c.seq < size)
-        with self._database.read() as connection:
-            for seq, leaf in connection.execute(query.order_by(entry.c.seq), execution_options=STREAMED):
+        with (
+            self._database.read() as connection,
+            connection.execute(query.order_by(entry.c.seq), execution_options=STREAMED) as rows,
+        ):
+            for seq, leaf in rows:
                 if seq != self._tree.size or not isinstance(leaf, bytes):
                     raise LedgerError(f"entry {self._tree.size} is missing; nothing is signed until it is restored")
                 self._tree.add(leaf)

@@ -45,6 +45,10 @@ class SQLite(Database):
         """The published folder lies beside the file, and its lock is the one that counts."""
         yield
 
+    def is_writable(self) -> bool:
+        """The file is there, and may be written."""
+        return os.access(self.name, os.W_OK)
+
     def forget(self) -> None:
         """SQLite keeps old pages in its write-ahead log until that is emptied; a reader puts that off to the next."""
         with closing(self.reading.raw_connection()) as connection:

@@ -102,8 +102,8 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """Every entry that was not erased, oldest first."""
-        with self.reading() as connection:
-            yield from (read(row) for row in connection.execute(_rows(), execution_options=STREAMED))
+        with self.reading() as connection, connection.execute(_rows(), execution_options=STREAMED) as rows:
+            yield from map(read, rows)
 
     def removed(self) -> set[str]:
         """The names of all segments with a removal entry."""
@@ -167,11 +167,12 @@ class Ledger:
 
     def export(self, folder: Path, *, records: bool) -> int:
         """Copy the signed log into a new folder, with its records if asked; returns its size. Raises LedgerError."""
-        with self.reading() as connection:
-            columns = (entry.c.seq, entry.c.kind, body.c.subject, body.c.nonce, body.c.record)
-            query = select(*columns).join(body).order_by(entry.c.seq)
-            rows = connection.execute(query, execution_options=STREAMED) if records else None
-            return exports.write(self.published, folder, (tuple(row) for row in rows) if rows else None).size
+        if not records:
+            return exports.write(self.published, folder, None).size
+        columns = (entry.c.seq, entry.c.kind, body.c.subject, body.c.nonce, body.c.record)
+        query = select(*columns).join(body).order_by(entry.c.seq)
+        with self.reading() as connection, connection.execute(query, execution_options=STREAMED) as rows:
+            return exports.write(self.published, folder, map(tuple, rows)).size
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that reads, for the tables beside the log too. Raises UnavailableError."""
@@ -180,6 +181,10 @@ class Ledger:
     def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that writes, for the tables beside the log: on disk once it ended. Raises UnavailableError."""
         return self._database.write_surely()
+
+    def takes_entries(self) -> bool:
+        """Whether a decision could be recorded now. Raises UnavailableError."""
+        return self._database.is_writable()
 
     def wake(self) -> None:
         """Have what others left unsigned signed soon, by a thread of this process."""

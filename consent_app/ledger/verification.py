@@ -7,7 +7,7 @@ against it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -102,11 +102,11 @@ class _Walk:
             return
         self.tiles = "" if same else f"{tile.path} is not what the entries give"
 
-    def over(self, connection: Connection, sizes: set[int]) -> None:
+    def over(self, rows: Iterable[Any], sizes: set[int]) -> None:
         """Walk every row once, and note the root at each of these sizes."""
         self.tree.full = self.compare
         shapes, sha256 = Shapes(), hashlib.sha256
-        for seq, kind, leaf, subject, nonce, record in connection.exec_driver_sql(_ROWS, execution_options=STREAMED):
+        for seq, kind, leaf, subject, nonce, record in rows:
             if seq != self.last + 1 and not self.sequence:
                 self.sequence = f"entry {self.last + 1} is missing; the next is {seq}"
             self.last, self.count = seq, self.count + 1
@@ -145,7 +145,8 @@ def checks(connection: Connection, published: Published, signed: Signed) -> Iter
     heads = {row.size: row.root for row in connection.execute(select(head))}
     sizes = {old.size for old in (signed.newest, signed.since) if old}
     walk = _Walk(published, signed.newest.size if signed.newest else 0)
-    walk.over(connection, sizes | heads.keys())
+    with connection.exec_driver_sql(_ROWS, execution_options=STREAMED) as rows:
+        walk.over(rows, sizes | heads.keys())
     yield _check("ledger sequence", walk.sequence, f"{walk.count} entries, numbered without a gap")
     yield _check("ledger entries", walk.leaves, f"{walk.count} records match the hash stored when appended")
     yield _check("ledger schema", walk.records, f"{walk.count} records fit the published schema")

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from consent_app import create_app
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from tests.web.ledger_places import Place, Server, programs
 
 STARTER = Path(__file__).parents[2] / "consent_app" / "starter"
 KEY = "test-key-of-enough-length-" + "0" * 10
@@ -85,3 +86,21 @@ def app(settings: Settings, make_app: Callable[[Settings], Flask]) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A visitor's browser, as far as cookies go."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One server for all tests of a session; each gets a database of its own."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not here; `make test` installs it, or: sudo apt-get install postgresql")
+    server = Server(found)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a ledger lies: every test that asks is run on both databases."""
+    server = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+    return Place.new(tmp_path, server)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from consent_app.ledger import ConsentRecord, Ledger, RecordedDecision, RemovalRecord
 
@@ -47,26 +43,3 @@ def verdicts(ledger: Ledger, since: bytes | None = None) -> dict[str, bool]:
 def failed(ledger: Ledger, since: bytes | None = None) -> dict[str, str]:
     """The checks that do not hold, with what they say."""
     return {check.name: check.sentence for check in ledger.verify(since) if not check.ok}
-
-
-@contextmanager
-def by_hand(file: Path) -> Iterator[sqlite3.Connection]:
-    """The ledger's file in the hands of somebody who knows SQLite: past the triggers, which are put back."""
-    with closing(sqlite3.connect(file)) as raw:
-        triggers = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
-            raw.execute(f"DROP TRIGGER {name}")
-        yield raw
-        for _, sql in triggers:
-            raw.execute(sql)
-        raw.commit()
-
-
-def statements(*texts: str) -> Callable[[sqlite3.Connection], None]:
-    """Tampering by SQL, each statement of which must find something to change."""
-
-    def run(raw: sqlite3.Connection) -> None:
-        for text in texts:
-            assert raw.execute(text).rowcount != 0, text
-
-    return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -27,23 +26,22 @@ from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
 from consent_app.ledger.tlog.note import Signer
 from consent_app.ledger.tlog.proof import Proof
 from consent_app.rooms import NAME, Rooms
+from tests.web.ledger_places import Hand, Place, statements
 from tests.web.ledger_records import (
     GIVEN,
     REFUSED,
     REMOVED,
     TEXT,
-    by_hand,
     failed,
     given,
-    statements,
     verdicts,
 )
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(place: Place) -> Iterator[Ledger]:
     """A ledger of six signed entries and one notice."""
-    with Ledger(tmp_path / "ledger.db") as opened:
+    with place.open() as opened:
         opened.archive_notice(TEXT, "2026-11-01")
         for record in (GIVEN, REFUSED, REMOVED, given(1), given(2), given(3)):
             opened.append(record)
@@ -74,10 +72,10 @@ def test_a_signed_ledger_holds(ledger: Ledger) -> None:
     assert tiles.unbundle(ledger.published.tile(tiles.Tile(tiles.ENTRIES, 0, 6))) == [e.leaf for e in ledger.entries()]
 
 
-def test_what_is_appended_is_signed_by_itself(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "ledger.db") as ledger:
+def test_what_is_appended_is_signed_by_itself(place: Place) -> None:
+    with place.open() as ledger:
         ledger.append(GIVEN)
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with place.open() as ledger:
         assert checkpoint(ledger).size == 1
         assert ledger.sequence() == 1
         assert failed(ledger) == {"notice archive": failed(ledger)["notice archive"]}
@@ -110,13 +108,12 @@ def test_a_batch_may_be_larger_than_one_checkpoint(ledger: Ledger, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_a_tree_of_many_levels_is_published(tmp_path: Path) -> None:
+def test_a_tree_of_many_levels_is_published(place: Place) -> None:
     """66,000 leaves put in by SQL: three levels of tiles."""
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with place.open() as ledger:
         rows = [(seq, "consent", hashlib.sha256(b"%d" % seq).digest()) for seq in range(66_000)]
-        with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
-            raw.executemany("INSERT INTO entry VALUES (?, ?, ?)", rows)
-            raw.commit()
+        with place.raw() as hand:
+            hand.executemany("INSERT INTO entry VALUES (?, ?, ?)", rows)
         assert ledger.sequence() == 66_000
         assert (ledger.published.folder / "tile" / "2" / "000.p" / "1").exists()
         found = verdicts(ledger)
@@ -131,14 +128,14 @@ SWAP = ("UPDATE {0} SET seq = 99 WHERE seq = 0", "UPDATE {0} SET seq = 0 WHERE s
 EDITED = replace(GIVEN, event="withdrawn")
 
 
-def forge(raw: sqlite3.Connection) -> None:
+def forge(hand: Hand) -> None:
     """Edit a record as one who knows how its hash is made."""
     nonce, record = b"n" * 32, canonical(EDITED.document())
-    raw.execute("UPDATE body SET nonce = ?, record = ? WHERE seq = 0", (nonce, record))
-    raw.execute("UPDATE entry SET leaf = ? WHERE seq = 0", [hashlib.sha256(TAG + nonce + record).digest()])
+    hand.execute("UPDATE body SET nonce = ?, record = ? WHERE seq = 0", (nonce, record))
+    hand.execute("UPDATE entry SET leaf = ? WHERE seq = 0", (hashlib.sha256(TAG + nonce + record).digest(),))
 
 
-TAMPERING: dict[str, tuple[str, Callable[[sqlite3.Connection], None], str]] = {
+TAMPERING: dict[str, tuple[str, Callable[[Hand], None], str]] = {
     "row edited": ("ledger entries", statements("UPDATE body SET nonce = zeroblob(32) WHERE seq = 0"), "entry 0"),
     "row edited with its hash": ("ledger tree", forge, "are not those"),
     "row deleted": (
@@ -163,18 +160,38 @@ TAMPERING: dict[str, tuple[str, Callable[[sqlite3.Connection], None], str]] = {
 
 @pytest.mark.parametrize(("check", "change", "words"), TAMPERING.values(), ids=TAMPERING.keys())
 def test_tampering_is_found(
-    ledger: Ledger, tmp_path: Path, check: str, change: Callable[[sqlite3.Connection], None], words: str
+    ledger: Ledger, place: Place, check: str, change: Callable[[Hand], None], words: str
 ) -> None:
     assert verdicts(ledger)[check]
-    with by_hand(tmp_path / "ledger.db") as raw:
-        change(raw)
+    with place.by_hand() as hand:
+        change(hand)
     assert words in failed(ledger)[check]
 
 
-def test_a_dropped_trigger_is_found(ledger: Ledger, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
-        raw.execute("DROP TRIGGER body_keeps_on_delete")
-    assert set(failed(ledger)) == {"ledger guard"}
+DISARMED = {
+    "sqlite": ["DROP TRIGGER body_keeps_on_delete"],
+    "postgresql": [
+        "DROP TRIGGER body_keeps_on_delete ON body",
+        "DROP TRIGGER entry_keeps_on_truncate ON entry",
+        "ALTER TABLE entry DISABLE TRIGGER entry_keeps_on_update",
+        "ALTER TABLE head DISABLE TRIGGER ALL",
+        "CREATE OR REPLACE FUNCTION ledger_keeps() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE OR REPLACE TRIGGER notice_keeps_on_update BEFORE UPDATE ON notice FOR EACH ROW WHEN (OLD.text = '') "
+        "EXECUTE FUNCTION ledger_keeps()",
+    ],
+}
+
+
+@pytest.mark.parametrize(("kind", "statement"), [(kind, text) for kind, texts in DISARMED.items() for text in texts])
+def test_a_guard_that_is_gone_or_changed_is_found(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, statement: str
+) -> None:
+    place = Place.new(tmp_path, request.getfixturevalue("postgresql") if kind == "postgresql" else None)
+    with place.open() as ledger:
+        assert failed(ledger) == {}
+        with place.raw() as hand:
+            hand.execute(statement)
+        assert set(failed(ledger)) == {"ledger guard"}
 
 
 def test_a_changed_or_lost_tile_is_found(ledger: Ledger) -> None:
@@ -204,23 +221,20 @@ def test_a_checkpoint_by_another_key_is_found(ledger: Ledger) -> None:
     assert "not signed by a known key" in failed(ledger)["ledger checkpoint"]
 
 
-def test_an_old_copy_restored_is_found_by_a_checkpoint_kept_elsewhere(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
-    with Ledger(home / "ledger.db") as ledger:
+def test_an_old_copy_restored_is_found_by_a_checkpoint_kept_elsewhere(place: Place, tmp_path: Path) -> None:
+    place = place.beside("home")
+    with place.open() as ledger:
         ledger.archive_notice(TEXT, "2026-11-01")
         ledger.append(GIVEN)
         ledger.sequence()
         early = signed(ledger)
-    shutil.copytree(home, tmp_path / "backup")
-    with Ledger(home / "ledger.db") as ledger:
+    backup = place.copy(tmp_path / "backup")
+    with place.open() as ledger:
         ledger.append(given(1))
         ledger.sequence()
         kept = signed(ledger)
         assert failed(ledger, early) == failed(ledger, kept) == {}
-    shutil.rmtree(home)
-    shutil.copytree(tmp_path / "backup", home)
-    with Ledger(home / "ledger.db") as ledger:
+    with backup.open() as ledger:
         assert failed(ledger) == {}, "an old copy looks whole by itself"
         assert "older copy" in failed(ledger, kept)["ledger since"]
         ledger.append(given(2))
@@ -229,9 +243,8 @@ def test_an_old_copy_restored_is_found_by_a_checkpoint_kept_elsewhere(tmp_path: 
         assert failed(ledger, early) == {}
 
 
-def test_a_checkpoint_of_another_ledger_is_no_earlier_one(ledger: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir(mode=0o700)
-    with Ledger(tmp_path / "other" / "ledger.db") as other:
+def test_a_checkpoint_of_another_ledger_is_no_earlier_one(ledger: Ledger, place: Place) -> None:
+    with place.beside("other").open() as other:
         other.append(GIVEN)
         other.sequence()
         assert "none of this ledger" in failed(ledger, signed(other))["ledger since"]
@@ -248,11 +261,11 @@ INCONSISTENT: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("change", INCONSISTENT.values(), ids=INCONSISTENT.keys())
-def test_nothing_is_signed_on_top_of_another_history(ledger: Ledger, tmp_path: Path, change: tuple[str, ...]) -> None:
+def test_nothing_is_signed_on_top_of_another_history(ledger: Ledger, place: Place, change: tuple[str, ...]) -> None:
     before = signed(ledger)
-    with by_hand(tmp_path / "ledger.db") as raw:
-        statements(*change)(raw)
-    with Ledger(tmp_path / "ledger.db") as restarted:
+    with place.by_hand() as hand:
+        statements(*change)(hand)
+    with place.open() as restarted:
         restarted.append(given(50))
         with pytest.raises(LedgerError, match="nothing is signed"):
             restarted.sequence()
@@ -292,7 +305,12 @@ def test_an_erased_record_leaves_its_hash_and_a_tombstone(ledger: Ledger) -> Non
         ledger.proof(GIVEN.id)
 
 
-def test_no_byte_of_an_erased_record_is_left(ledger: Ledger, tmp_path: Path) -> None:
+def test_no_byte_of_an_erased_record_is_left(tmp_path: Path) -> None:
+    """In the file; what PostgreSQL keeps docs/ledger.md says."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    for record in (GIVEN, REFUSED, given(1)):
+        ledger.append(record)
+    ledger.sequence()
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
         (nonce,) = raw.execute("SELECT nonce FROM body WHERE seq = 0").fetchone()
     canaries = (GIVEN.id.encode(), bytes.fromhex(GIVEN.id), nonce)
@@ -306,6 +324,7 @@ def test_no_byte_of_an_erased_record_is_left(ledger: Ledger, tmp_path: Path) -> 
     assert found() == []
     ledger.sequence()
     assert found() == []
+    ledger.close()
 
 
 def test_a_removal_cannot_be_erased(ledger: Ledger) -> None:
@@ -350,13 +369,12 @@ def test_a_ledger_of_the_first_version_opens_and_is_signed(tmp_path: Path) -> No
         assert failed(ledger) == {}
 
 
-def test_a_ledger_of_a_later_version_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_ledger_of_a_later_version_is_left_alone(ledger: Ledger, place: Place) -> None:
     ledger.close()
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
-        raw.commit()
+    with place.raw() as hand:
+        hand.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(LedgerError, match="later version"):
-        Ledger(tmp_path / "ledger.db")
+        place.open()
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------
@@ -406,8 +424,8 @@ def test_every_record_has_a_proof_that_verifies_without_us(ledger: Ledger) -> No
         assert ledger.verify_proof("mine", proof.text).ok
 
 
-def test_a_proof_waits_for_the_signature(ledger: Ledger) -> None:
-    with Ledger(ledger.published.folder.parent / "ledger.db") as other:
+def test_a_proof_waits_for_the_signature(ledger: Ledger, place: Place) -> None:
+    with place.open() as other:
         seq = other.append(given(60)).seq
         (ledger.published.folder / "checkpoint").write_bytes(signed(ledger))
         assert seq == 6
@@ -417,9 +435,8 @@ def test_a_proof_waits_for_the_signature(ledger: Ledger) -> None:
         assert other.proof(given(60).id) is not None
 
 
-def test_a_proof_of_another_ledger_is_none_of_ours(ledger: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir(mode=0o700)
-    with Ledger(tmp_path / "other" / "ledger.db") as other:
+def test_a_proof_of_another_ledger_is_none_of_ours(ledger: Ledger, place: Place) -> None:
+    with place.beside("other").open() as other:
         other.append(GIVEN)
         other.sequence()
         foreign = other.proof(GIVEN.id)
@@ -429,11 +446,11 @@ def test_a_proof_of_another_ledger_is_none_of_ours(ledger: Ledger, tmp_path: Pat
     assert "not signed by a known key" in said.sentence
 
 
-def test_a_proof_of_a_rewritten_entry_fails(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_proof_of_a_rewritten_entry_fails(ledger: Ledger, place: Place) -> None:
     proof = ledger.proof(GIVEN.id)
     assert proof is not None
-    with by_hand(tmp_path / "ledger.db") as raw:
-        forge(raw)
+    with place.by_hand() as hand:
+        forge(hand)
     assert not ledger.verify_proof("mine", proof.text).ok
     assert not ledger.verify_proof("junk", b"junk").ok
 
@@ -485,8 +502,7 @@ def test_a_receipt_has_a_proof_once_it_is_signed(client: FlaskClient, here: Room
         assert answer.get_json() == {"receipt": GIVEN.id, "signed": False}
     known = keys.read_public(client.get("/ledger/log.vkey").text)
     proof = Proof.read(answer.data)
-    (record,) = client.get(f"/v1/receipts/{GIVEN.id}").get_json()["records"]
-    entry = hashlib.sha256(TAG + proof.extra + canonical(record)).digest()
+    entry = hashlib.sha256(TAG + proof.extra + canonical(GIVEN.document())).digest()
     assert proof.verify(entry, known).size == 1
     assert client.get(f"{address}?entry=0").data == answer.data
     assert client.get(f"{address}?entry=1").status_code == 404
@@ -498,9 +514,11 @@ def test_a_receipt_has_a_proof_once_it_is_signed(client: FlaskClient, here: Room
 
 
 @pytest.fixture
-def run(ledger: Ledger, tmp_path: Path) -> Callable[..., Result]:
+def run(ledger: Ledger, place: Place) -> Callable[..., Result]:
+    environment = {"CONSENT_HOME": str(place.home), "CONSENT_LEDGER_URL": place.url}
+
     def call(*words: object, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, [str(word) for word in words], env={"CONSENT_HOME": str(tmp_path)})
+        result = CliRunner().invoke(main, [str(word) for word in words], env=environment)
         assert result.exit_code == code, result.output
         return result
 
@@ -554,15 +572,14 @@ def test_an_export_shows_no_record_unless_asked(run: Callable[..., Result], tmp_
 
 
 def test_verify_takes_a_kept_checkpoint_and_kept_proofs(
-    ledger: Ledger, tmp_path: Path, run: Callable[..., Result]
+    ledger: Ledger, place: Place, tmp_path: Path, run: Callable[..., Result]
 ) -> None:
     kept, mine, foreign = (tmp_path / name for name in ("kept.checkpoint", "mine.tlog-proof", "foreign.tlog-proof"))
     kept.write_bytes(signed(ledger))
     proof = ledger.proof(GIVEN.id)
     assert proof is not None
     mine.write_bytes(proof.text)
-    (tmp_path / "other").mkdir(mode=0o700)
-    with Ledger(tmp_path / "other" / "ledger.db") as other:
+    with place.beside("other").open() as other:
         other.append(GIVEN)
         other.sequence()
         theirs = other.proof(GIVEN.id)

@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
 def _rooms(settings: Settings, statistics: Statistics) -> Rooms:
     sites = Sites.load(settings.sites_file)
     seal = Seal(settings.signing_keys, settings.clock)
-    ledger = Ledger(settings.ledger_file)
+    ledger = Ledger(settings.ledger_file, settings.ledger_url)
     for site in sites:
         ledger.archive_notice(site.notice.text, site.notice.effective.isoformat())
     Archive.of(settings).keep(sites, ledger, settings.clock().date())

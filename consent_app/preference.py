@@ -27,7 +27,7 @@ from consent_app.decisions import (
     withdrawal,
 )
 from consent_app.declared import page
-from consent_app.errors import FieldsError, NotFoundError, StaleNoticeError
+from consent_app.errors import FieldsError, StaleNoticeError
 from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
 from consent_app.languages import available, known, texts
 from consent_app.receipts import VALIDITY, Receipt
@@ -41,7 +41,6 @@ RIGHTS: Final = "__Secure-consent_rights"
 PROOF_PATHS: Final = ("/v1/consent", "/consent")
 RIGHTS_PATH: Final = "/your-data"
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]{0,1000}")
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 blueprint = Blueprint("preference", __name__)
 
@@ -120,16 +119,6 @@ def cookies() -> ResponseReturnValue:
         return redirect(url_for("operations.front"))
     back = local_path(request.args.get("return", ""))
     return _page(site, _language(site), back=back, saved="saved" in request.args)
-
-
-@blueprint.get("/v1/receipts/<record_id>")
-def show_receipt(record_id: str) -> ResponseReturnValue:
-    """Every record of one id, oldest first: whoever holds the id was given it with the decision."""
-    history = rooms().ledger.history(record_id) if _ID.fullmatch(record_id) else []
-    records = [entry.record for entry in history if entry.kind == "consent"]
-    if not records:
-        raise NotFoundError("there is no receipt of this id; a refusal has none")
-    return _private(jsonify({"receipt": record_id, "records": records}))
 
 
 def local_path(address: str) -> str:

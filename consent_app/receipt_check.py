@@ -1,7 +1,7 @@
 """Checks of a receipt file by itself: no server, no network, no data home.
 
 `read` takes a file apart and refuses what is no receipt; `checks` then says of each fact whether it holds. The page at
-/ledger/verify does the same in a browser (`static/receipt/check.js`); tests give both the same files.
+/ledger/verify does the same in a browser (`static/receipt/receipt-check.js`); tests give both the same files.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _records(receipt: Presented) -> str:
         if canonical(evidence.record) != evidence.text:
             raise ProofError(f"the record of entry {evidence.proof.index} is not in canonical JSON")
     newest = receipt.events[-1].record
-    if any(evidence.record["id"] != newest["id"] for evidence in receipt.events):
+    if any(evidence.record.get("id") != newest.get("id") for evidence in receipt.events):
         raise ProofError("its records are not all of one id")
     return f"{len(receipt.events)} fit the published schema; the newest says “{newest['event']}” at {newest['time']}"
 
@@ -145,7 +145,7 @@ def _entries(receipt: Presented) -> str:
     if places != sorted(set(places)):
         raise ProofError("its entries are not in the order of the log")
     for evidence, event in zip(receipt.events, _told(receipt), strict=True):
-        if event.get("app:entry") != evidence.proof.index or type(event["app:entry"]) is not int:
+        if isinstance(event.get("app:entry"), bool) or event.get("app:entry") != evidence.proof.index:
             raise ProofError(f"the proof is of entry {evidence.proof.index}, and the event names another one")
         if evidence.nonce != evidence.proof.extra:
             raise ProofError(f"the nonce of entry {evidence.proof.index} is not that of its proof")

@@ -30,6 +30,9 @@ PROFILE: Final = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 RECORD_PROFILE: Final = "https://w3id.org/dpv/schema/dpv-27560#record"
 SEAL_HEADER: Final = "consent-app/receipt/v1"
 MOST_EVENTS: Final = 50
+KEPT_CHOICE: Final = "The choice itself"
+KEPT_FACTS: Final = "Facts of page views, until they are counted"
+SESSION_ENDS: Final = "The browser is closed"
 _IRI: Final = {"@type": "@id"}
 # Embedded, so that nothing is fetched to understand it; a verifier wants exactly this one.
 CONTEXT: Final[Node] = {
@@ -295,7 +298,7 @@ def _party(name: str) -> Node:
     return {"@type": "dpv:ThirdParty", "dpv:hasName": name}
 
 
-_CHOICE: Final[Node] = {"@type": "dpv:PersonalData", "dct:title": {"@value": "The choice itself", "@language": "en"}}
+_CHOICE: Final[Node] = {"@type": "dpv:PersonalData", "dct:title": {"@value": KEPT_CHOICE, "@language": "en"}}
 
 
 def _data(
@@ -325,7 +328,7 @@ def _kept(cookie: DeclaredCookie) -> Node:
         }
     else:
         session = cookie.kind in ("cookie", "sessionStorage")
-        end = "The browser is closed" if session else "It is cleared, or the choice is withdrawn"
+        end = SESSION_ENDS if session else "It is cleared, or the choice is withdrawn"
         lasting = {"@type": "dpv:UntilEventDuration", "rdf:value": {"@value": end, "@language": "en"}}
     return {
         "@type": ["dpv:StorageDuration", "dpv:StorageLocation"],
@@ -343,7 +346,7 @@ def _kept_facts(key: str, site: Site) -> list[Node]:
     return [
         {
             "@type": "dpv:StorageDuration",
-            "dct:title": {"@value": "Facts of page views, until they are counted", "@language": "en"},
+            "dct:title": {"@value": KEPT_FACTS, "@language": "en"},
             "dpv:hasDuration": {"@type": "dpv:TemporalDuration", "rdf:value": hours},
         }
     ]
@@ -352,7 +355,7 @@ def _kept_facts(key: str, site: Site) -> list[Node]:
 def _kept_choice(newest: Mapping[str, Any]) -> Node:
     return {
         "@type": ["dpv:StorageDuration", "dpv:StorageLocation"],
-        "dct:title": {"@value": "The choice itself", "@language": "en"},
+        "dct:title": {"@value": KEPT_CHOICE, "@language": "en"},
         "dpv:hasLocation": "dpv:WithinDevice",
         "dpv:hasDuration": _until(newest["valid_until"]),
     }

@@ -230,6 +230,7 @@ def test_preferences_tell_what_is_stored_by_whom_and_for_how_long(page: Page, st
     page.locator("[data-consent-open]").first.click()
     receipt = dialog.get_by_role("link", name="Proof of your choice")
     expect(receipt).to_be_visible()
+    stage.rooms.ledger.sequence()
     path = "/v1/receipts/" + str(receipt.get_attribute("href")).rpartition("/")[2]
     assert stage.service.test_client().get(path).status_code == 200
 

@@ -1,7 +1,7 @@
 """Requests in small numbers: each distinct text is kept once, a row holds its number, and a browser is never written.
 
-What the engine reads of a block of lines goes through `Requests.add` and is forgotten: one line in memory is 30 bytes,
-however long its user agent was.
+What is read of a block of lines goes through `Requests` and is forgotten: one line in memory is 35 bytes, however long
+its user agent was.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anonymiser.engines import Rejected
+from anonymiser.weblogs.plain import KEPT, Cut
 
 TEXTS: Final = ("ip", "agent", "target", "referrer")
 REJECTED: Final = "rejected"
@@ -23,56 +24,66 @@ class Requests:
     """What was kept of all lines so far, the distinct texts in it, and how many lines were left out and why."""
 
     def __init__(self) -> None:
-        self.texts: dict[str, dict[str, int]] = {name: {} for name in TEXTS}
         self.left_out: Counter[str] = Counter()
         self.rejected: list[Rejected] = []
         self._kept: list[pa.RecordBatch] = []
         self._rows = 0
+        self._file, self._before = "", 0
 
     @property
     def read(self) -> int:
         """How many lines there were, kept or not."""
         return self._rows + self.left_out.total()
 
-    def add(self, file: str, batch: pa.RecordBatch) -> None:
-        """Take the rows of `sql/keep.sql`, in the order of their lines."""
+    def begin(self, file: str) -> None:
+        """What is added from here on are lines of this file."""
+        self._file, self._before = file, self.read
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows of `sql/keep.sql`, in the order of their lines."""
         verdicts = batch.column("verdict")
         for found in pc.value_counts(verdicts).to_pylist():
             if found["values"] is not None:
                 self.left_out[found["values"]] += found["counts"]
         if len(self.rejected) < REJECTED_SHOWN:
-            self._show(file, batch.filter(pc.equal(verdicts, REJECTED)))
-        self._keep(batch.filter(pc.is_null(verdicts)))
+            self._show(batch.filter(pc.equal(verdicts, REJECTED)))
+        kept = batch.filter(pc.is_null(verdicts))
+        self._keep([_encoded(kept.column(name)) for name in KEPT.names], 0)
 
-    def table(self) -> pa.Table:
-        """The kept requests: seq (their order), ts, ip_id, agent_id, target_id, referrer_id, status, has_agent."""
-        return pa.Table.from_batches(self._kept, SCHEMA)
+    def add_plain(self, cut: Cut, first: int) -> None:
+        """Take what was plain in a block whose first line is of this number; not its odd lines."""
+        self.left_out.update(cut.left_out)
+        self._keep(cut.kept.columns, first)
 
-    def _show(self, file: str, rows: pa.RecordBatch) -> None:
+    def numbered(self) -> tuple[pa.Table, dict[str, list[str]]]:
+        """The kept requests, and the texts that their numbers stand for.
+
+        The columns: seq (the order of all lines), ts, ip_id, agent_id, target_id, referrer_id, status, has_agent.
+        """
+        table = pa.Table.from_batches(self._kept, KEPT).unify_dictionaries()
+        self._kept = []
+        texts = {name: _texts(table.column(name)) for name in TEXTS}
+        columns = [_indices(table.column(name)) if name in TEXTS else table.column(name) for name in KEPT.names]
+        return pa.table(columns, ["seq", *(f"{name}_id" if name in TEXTS else name for name in KEPT.names[1:])]), texts
+
+    def _show(self, rows: pa.RecordBatch) -> None:
         first = rows.slice(0, REJECTED_SHOWN - len(self.rejected)).select(["line", "problem"]).to_pylist()
-        self.rejected += [Rejected(file, row["line"], row["problem"]) for row in first]
+        self.rejected += [Rejected(self._file, row["line"], row["problem"]) for row in first]
 
-    def _keep(self, rows: pa.RecordBatch) -> None:
-        order = pa.array(range(self._rows, self._rows + rows.num_rows), pa.int32())
-        numbers = [_numbers(rows.column(name), self.texts[name]) for name in TEXTS]
-        columns = [order, rows.column("ts"), *numbers, rows.column("status"), rows.column("has_agent")]
-        self._kept.append(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
-        self._rows += rows.num_rows
+    def _keep(self, columns: list[pa.Array], first: int) -> None:
+        seq = pc.add(columns[0], self._before + first)
+        self._kept.append(pa.RecordBatch.from_arrays([seq, *columns[1:]], schema=KEPT))
+        self._rows += len(seq)
 
 
-SCHEMA: Final = pa.schema(
-    [
-        ("seq", pa.int32()),
-        ("ts", pa.timestamp("us")),
-        *((f"{name}_id", pa.int32()) for name in TEXTS),
-        ("status", pa.int16()),
-        ("has_agent", pa.bool_()),
-    ]
-)
+def _encoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_encode() if column.type == pa.string() else column
 
 
-def _numbers(column: pa.Array, known: dict[str, int]) -> pa.Array:
-    """The number of each text; a new one gets the next. Python sees each text of a batch once."""
-    encoded = column.dictionary_encode()
-    numbers = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
-    return pa.array(numbers, pa.int32()).take(encoded.indices)
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    """All distinct texts, once its chunks have one dictionary."""
+    return list(column.chunk(0).dictionary.to_pylist()) if column.num_chunks else []
+
+
+def _indices(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32())

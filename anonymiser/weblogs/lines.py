@@ -18,9 +18,9 @@ from typing import IO, Final, cast
 
 import pyarrow as pa
 
-BLOCK: Final = 1024 * 1024
+BLOCK: Final = 4 * 1024 * 1024
 MAX_LINE: Final = 65_536
-MAX_PENDING: Final = 8 * BLOCK
+MAX_PENDING: Final = 8 * 1024 * 1024
 HEAD: Final = 65_536
 STDIN: Final = Path("-")
 
@@ -93,23 +93,29 @@ PACKED: Final[dict[bytes, Callable[[IO[bytes]], IO[bytes]]]] = {
 
 
 def blocks(file: IO[bytes]) -> Iterator[Block]:
-    """Cut a file at newlines into blocks of about 1 MiB.
+    """The pieces of a file, with the number of their first line."""
+    number = 1
+    for data in pieces(file):
+        yield Block(number, data)
+        number += data.count(b"\n") + 1
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """Cut a file at newlines into pieces of about 4 MiB, each without its last newline.
 
     A line longer than 8 MiB is cut short (it is refused for its length later), so memory stays flat on any input.
     """
-    pending, number = b"", 1
+    pending = b""
     start = file.read(BLOCK).removeprefix(codecs.BOM_UTF8)
     for data in chain([start] if start else [], iter(partial(file.read, BLOCK), b"")):
         cut = data.rfind(b"\n")
         if cut < 0:
             pending = (pending + data)[:MAX_PENDING]
             continue
-        whole = pending + data[:cut]
-        yield Block(number, whole)
-        number += whole.count(b"\n") + 1
+        yield pending + data[:cut]
         pending = data[cut + 1 :]
     if pending:
-        yield Block(number, pending)
+        yield pending
 
 
 def row(block: Block, **constants: int | str) -> pa.RecordBatch:
@@ -121,8 +127,12 @@ def row(block: Block, **constants: int | str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([block.first], pa.int64()), _text(block.data), *values], names)
 
 
+def decoded(data: bytes) -> bytes:
+    """Valid UTF-8: what is none becomes U+FFFD. ASCII is not copied."""
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
+
+
 def _text(data: bytes) -> pa.Array:
-    """One text; ASCII is not copied."""
-    text = data if data.isascii() else data.decode("utf-8", "replace").encode()
+    text = decoded(data)
     edges = pa.py_buffer(struct.pack("=ii", 0, len(text)))
     return pa.Array.from_buffers(pa.string(), 1, [None, edges, pa.py_buffer(text)])

@@ -29,6 +29,8 @@ ASSETS: Final = frozenset(
         ),
     }
 )
+# The same as a pattern that Python's and SQL's engines read alike.
+ASSET_TARGET: Final = rf"(?i)^[^?]*\.(?:{'|'.join(sorted(ASSETS))})(?:\?|$)"
 DOWNLOAD: Final = re.compile(
     r"\.(?:pdf|docx?|xlsx?|pptx?|od[tsp]|csv|zip|gz|bz2|xz|7z|rar|tar|tgz|exe|msi|dmg|pkg|deb|rpm|apk|iso|epub)$",
     re.IGNORECASE,

@@ -50,7 +50,7 @@ def views(referrers: bool = True) -> list[View]:
     agents = (FIREFOX, CHROME, "curl/8.5.0")
     found = []
     for number in range(400):
-        target = targets[number * 7 % len(targets)]
+        target = targets[number * 3 % len(targets)]
         found.append(
             View(
                 datetime(2026, 5, 17, 8, tzinfo=UTC) + timedelta(minutes=4 * number),

@@ -74,7 +74,7 @@ def quoted(text: str) -> list[str]:
 def combined(path: Path) -> Iterator[Hit | str | int]:
     """A hit, a reason to drop, or the number of a line that cannot be read."""
     for number, text in lines(path):
-        if text == "":
+        if text.strip('"') == "":
             yield "blank"
             continue
         hit = None if len(text.encode()) > MAX_LINE else combined_hit(number, quoted(text))
@@ -97,10 +97,15 @@ def combined_hit(number: int, pieces: list[str]) -> Hit | None:
         return None
     words = [*pieces[1].split(" "), "", ""]
     who = pieces[0].split(" [")[0].split(" ")
-    ip = who[1] if len(who) > 3 and not re.fullmatch(r"[0-9a-fA-F.:]+", who[0]) else who[0]
+    ip = who[1] if len(who) > 3 and who[1] != "-" and (is_address(who[1]) or not is_address(who[0])) else who[0]
     full = len(pieces) >= 7
     agent, referrer = (pieces[5], pieces[3]) if full else (None, "")
     return Hit(number, at, ip, agent, words[0], words[1], referrer, int(status))
+
+
+def is_address(text: str) -> bool:
+    """Whether it looks like one: 192.0.2.7, 2001:db8::7, and neither cafe.de:80 nor 192.0.2.7:80."""
+    return bool(re.fullmatch(r"(?a)\d+(\.\d+)+|[0-9a-fA-F]*:[0-9a-fA-F:.]+", text))
 
 
 def w3c(path: Path, fields: str = "") -> Iterator[Hit | str | int]:

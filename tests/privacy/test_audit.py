@@ -22,13 +22,14 @@ from typing import Any
 
 import pytest
 
-from anonymiser import catalogue, facts, pipeline, protect, segments
+from anonymiser import catalogue, facts, pipeline, protect, segments, sources
+from anonymiser import closing as closing_of_days
 from anonymiser.agents import Agent
-from anonymiser.bounds import OTHER, STATISTICS
+from anonymiser.bounds import CROSSED, OTHER, STATISTICS
 from anonymiser.facts import Beacon, Fact
 from anonymiser.protect import dp
 from anonymiser.segments import Writer
-from anonymiser.settings import Protection, SiteRules, Workspace
+from anonymiser.settings import Protection, SiteRules, Source, Workspace
 from anonymiser.stats import opened
 
 DRAWS, FOR_THE_CUT, ERRORS = 250, 50, 5.0
@@ -47,6 +48,7 @@ RULES = SiteRules(
         "funnels": tuple(f"{funnel}:{step}" for funnel in ("order", "tour", "plan") for step in range(1, 7)),
     },
 )
+WIDE = replace(RULES, crossed=True)
 PAGES, GOALS = RULES.catalogue["pages"], RULES.catalogue["goals"]
 LIMITS = ("VIEWS_PER_DAY", "PAGES_PER_DAY", "VISITS_PER_DAY", "EXIT_VIEWS", "EVENTS_PER_DAY", "FUNNEL_STEPS_PER_DAY")
 
@@ -64,6 +66,8 @@ def short_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     closed |= {"browsers": ((AGENT.browser, AGENT.system),)}
     monkeypatch.setattr(catalogue, "_CLOSED", closed)
     monkeypatch.setattr(catalogue, "_KNOWN_SOURCES", (("Google", "Search"),))
+    monkeypatch.setattr(sources, "GROUPS", ("Google", "Search"))
+    monkeypatch.setattr(catalogue, "MOST_PAIRS", 40)
 
 
 # -- one browser's day ------------------------------------------------------------------------------------------------
@@ -92,6 +96,13 @@ def busiest_day() -> Iterator[Beacon]:
     for f, step in enumerate(RULES.catalogue["funnels"], start=1):
         yield beacon("goal", key=GOALS[0], g=0, step=step, f=f)
     yield beacon("engagement", engaged=(0, 8), scroll=(0, 8))
+
+
+def crossed_day() -> Iterator[Beacon]:
+    """The busiest day where a site has two dimensions: every view and goal says where its visit came from."""
+    for sent in busiest_day():
+        is_new = sent.kind in ("pageview", "goal")
+        yield replace(sent, entry=PAGES[0], referrer="google.com") if is_new else sent
 
 
 def day_with_losses() -> Iterator[Beacon]:
@@ -220,12 +231,18 @@ def bound(without: Sequence[float], within: Sequence[float], delta: float) -> fl
 
 
 def audited(
-    home: Path, day: Callable[[], Iterator[Beacon]], epsilon: float = CLAIM, *, twice: bool = False, draws: int = DRAWS
+    home: Path,
+    day: Callable[[], Iterator[Beacon]],
+    epsilon: float = CLAIM,
+    *,
+    twice: bool = False,
+    draws: int = DRAWS,
+    site: SiteRules = RULES,
 ) -> float:
     """What the attacker proves about epsilon. `twice`: he also holds a release of the days without the browser, from
     a run of its own, and looks at the differences to it.
     """
-    rules = replace(RULES, protection=Protection(epsilon=epsilon))
+    rules = replace(site, protection=Protection(epsilon=epsilon))
     within, without = pair(day), pair(None)
     change = moved(within, without)
     scores = [
@@ -250,6 +267,25 @@ def audited(
 )
 def test_the_claim_holds(tmp_path: Path, day: Callable[[], Iterator[Beacon]], epsilon: float, twice: bool) -> None:
     assert audited(tmp_path, day, epsilon, twice=twice) <= epsilon
+
+
+@pytest.mark.slow
+def test_the_claim_holds_with_two_dimensions(tmp_path: Path) -> None:
+    assert audited(tmp_path, crossed_day, site=WIDE) <= CLAIM
+
+
+@pytest.mark.slow
+def test_two_dimensions_that_nothing_was_paid_for_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs released with a hundredth of the noise that they need, at the shares of the plain set for all else."""
+    real = protect.sigmas
+
+    def unpaid(protection: Protection, source: Source, *, wide: bool = False) -> dict[str, float]:
+        noise = real(protection, source)
+        return noise | dict.fromkeys(CROSSED, noise["pages"] / 100) if wide else noise
+
+    monkeypatch.setattr(protect, "sigmas", unpaid)
+    monkeypatch.setattr(closing_of_days, "sigmas", unpaid)
+    assert audited(tmp_path, crossed_day, site=WIDE) > CLAIM
 
 
 @pytest.mark.slow

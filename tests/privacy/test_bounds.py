@@ -17,7 +17,7 @@ import pytest
 
 from anonymiser import facts, scrub
 from anonymiser.agents import Agent
-from anonymiser.bounds import BUCKETS, OTHER, STATISTICS, Statistic
+from anonymiser.bounds import BUCKETS, CROSSED, OTHER, STATISTICS, Statistic
 
 Cells = Counter[tuple[str, str]]
 Visits = Sequence[Sequence[str]]
@@ -26,6 +26,8 @@ AGENT = Agent("Firefox", "Linux", "desktop", "")
 OWN_HOSTS = frozenset({"kent.example"})
 VIEWS = 9  # one more than the limit, so that the limit is tried as well
 PATTERN = 7  # pages of a day in every order of repetition: one more than the limit of pages
+ENTRIES = ("/a", "/order/1041", "/a;v=2", "/order/1042")
+REFERRERS = ("google.com", "partner.example", "other.example")
 KEYED = {"goal": "goal-", "outbound": "shop", "download": "/list-", "search": "chair ", "not_found": "/gone-"}
 
 
@@ -38,6 +40,7 @@ class Browser:
     k: int = 0
     f: int = 0
     prev: str = ""
+    came: dict[str, str] = field(default_factory=dict)
     seen: dict[str, set[str]] = field(default_factory=dict)
 
     def first_time(self, kind: str, key: str) -> int:
@@ -50,17 +53,28 @@ class Browser:
 
     def visit(self, pages: Sequence[str]) -> Iterator[facts.Beacon]:
         self.v, self.k, self.prev = self.v + 1, 0, ""
+        self.came = {"entry": pages[0], "referrer": REFERRERS[self.v % len(REFERRERS)]}
         for page in pages:
             self.n, self.k = self.n + 1, self.k + 1
             p = self.first_time("page", page)
             yield beacon(
-                "pageview", page, prev=self.prev, n=self.n, p=p, v=self.v, k=self.k, gap="3", zone="Europe/Paris"
+                "pageview",
+                page,
+                **self.came,
+                prev=self.prev,
+                n=self.n,
+                p=p,
+                v=self.v,
+                k=self.k,
+                gap="3",
+                zone="Europe/Paris",
             )
             self.prev = page
 
     def event(self, kind: str, key: str) -> facts.Beacon:
         g = self.first_time(kind, key)
-        return beacon(kind, key if kind == "not_found" else "/", key=key, g=g)
+        came = {"entry": ENTRIES[g % len(ENTRIES)], "referrer": REFERRERS[g % len(REFERRERS)]}
+        return beacon(kind, key if kind == "not_found" else "/", key=key, g=g, **came)
 
     def step(self, step: str) -> facts.Beacon:
         return beacon("goal", "/", key="goal-0", step=step, f=self.first_time("step", step))
@@ -183,6 +197,8 @@ POOLS = {
     "goals": ("Buy", "Call", "buy", "jane@mail.example", "mary@mail.example", "Buy "),
     "exits": ("/a", "/b", "/a;v=2", "/order/1041", "/order/1042", "/user/jane"),
 }
+POOLS |= dict.fromkeys(("page_sources", "page_devices"), POOLS["pages"])
+POOLS |= dict.fromkeys(("source_goals", "entry_goals"), POOLS["goals"])
 
 
 DECLARED = ({"/a", "/b", "/c", "Buy", "buy", "Call"}, {"/a"}, set[str]())
@@ -191,16 +207,19 @@ DECLARED = ({"/a", "/b", "/c", "Buy", "buy", "Call"}, {"/a"}, set[str]())
 def mixed_days(name: str) -> Iterator[list[facts.Beacon]]:
     orders = permutations if name == "exits" else combinations
     for chosen in orders(POOLS[name], STATISTICS[name].keys_touched):
-        yield events(("goal", key) for key in chosen) if name == "goals" else views([chosen])
+        if name.endswith("goals"):
+            yield events(("goal", key) for key in chosen)
+        else:
+            yield views([[page] for page in chosen] if STATISTICS[name].crossed else [chosen])
 
 
 def loss(statistic: Statistic, cells: Cells, declared: set[str]) -> float:
     """The squared change of the published cells, each in units of its own noise; at most l2² is promised."""
     published: Cells = Counter()
-    for (key, _), delta in cells.items():
-        published[(key if key in declared else OTHER, "")] += delta
-    wide = {key: scrub.is_folded(key) for key, _ in published}
-    return sum((delta / (statistic.fold if wide[key] else 1)) ** 2 for (key, _), delta in published.items())
+    for key, delta in cells.items():
+        published[key if declared.intersection(key) else (OTHER, "")] += delta
+    wide = {key: any(map(scrub.is_folded, key)) for key in published}
+    return sum((delta / (statistic.fold if wide[key] else 1)) ** 2 for key, delta in published.items())
 
 
 @pytest.mark.parametrize("name", POOLS)
@@ -232,6 +251,21 @@ def test_a_bound_applied_too_loosely_would_be_noticed(monkeypatch: pytest.Monkey
         or len(cells) > STATISTICS[statistic].keys_touched
     ]
     assert beyond
+
+
+def test_a_source_or_landing_page_that_changes_gives_no_pair_twice() -> None:
+    """The other half of a pair may be anything: what is new once a day is the page, or the goal."""
+    day = [*views([["/a", "/b"], ["/a", "/c"], ["/b"]]), *events(("goal", key) for key in ("Buy", "Call", "Buy"))]
+    found = {name: sum(additions(day)[name], Counter()) for name in CROSSED}
+    assert found["page_sources"] == {("/a", "Referral"): 1, ("/b", "Referral"): 1, ("/c", "Referral"): 1}
+    assert found["page_devices"] == {("/a", "desktop"): 1, ("/b", "desktop"): 1, ("/c", "desktop"): 1}
+    assert found["source_goals"] == {("Referral", "Buy"): 1, ("Referral", "Call"): 1}
+    assert found["entry_goals"] == {("/order/:id", "Buy"): 1, ("/a", "Call"): 1}
+
+
+def test_a_half_in_other_takes_the_pair_with_it() -> None:
+    day = [*views([["/a;v=2"]]), *events([("goal", "Buy ")])]
+    assert all(sum(additions(day)[name], Counter()) == {(OTHER, ""): 1} for name in CROSSED)
 
 
 def test_two_spellings_of_a_page_do_not_meet_in_its_own_cell() -> None:

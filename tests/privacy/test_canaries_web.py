@@ -71,11 +71,16 @@ def visits() -> Iterator[dict[str, Any]]:
     for path in PATHS:
         yield {"path": path}
         yield {"n": 2, "k": 2, "p": 2, "prev": path}
+        yield {"path": path, "entry": path}
+        yield {"kind": "goal", "key": "enquiry", "g": 1, "entry": path}
         yield {"kind": "not_found", "path": path, "g": 1}
         yield {"kind": "download", "key": path, "g": 1}
     for text in (EMAIL, quote(EMAIL), CARD, TOKEN, base64.b64encode(EMAIL.encode()).decode()):
         yield {"referrer": f"https://partner.example/{text}"[:128]}
         yield {"utm_source": text}
+        yield {"utm_source": text, "entry": "/"}
+        yield {"kind": "goal", "key": "enquiry", "g": 1, "entry": "/", "utm_source": text, "utm_medium": text}
+        yield {"kind": "goal", "key": text, "g": 1, "entry": "/", "referrer": f"https://{text}.example/"[:128]}
         yield {"utm_medium": text}
         yield {"utm_campaign": text}
         yield {"kind": "search", "key": text, "g": 1}

@@ -36,6 +36,7 @@ SOURCES: dict[str, tuple[dict[str, str], tuple[str, str]]] = {
     "mail": ({"utm_source": "newsletter", "utm_medium": "email"}, ("Newsletter", "Mail")),
     "blog": ({"referrer": "blog.partner.example"}, ("blog.partner.example", "Referral")),
 }
+CROSSED_AS = {"none": "Direct", "search": "Google", "mail": "Newsletter", "blog": "Referral"}
 KEYS = {
     "goal": ("enquiry", "Call", "brochure", "basket", "order"),
     "outbound": ("shop.example", "maps.example", "pay.example", "press.example"),
@@ -151,6 +152,7 @@ class Device:
     v: int = 0
     k: int = 0
     prev: str = ""
+    came: dict[str, str] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     seen: dict[str, list[str]] = field(default_factory=dict)
 
@@ -164,7 +166,7 @@ class Device:
             return told | self._view(row, gap)
         if row.kind == "engagement":
             return told | self._grown(row)
-        told |= {"g": self._first(row.kind, row.key), "key": row.key}
+        told |= {"g": self._first(row.kind, row.key), "key": row.key} | (self.came if row.kind == "goal" else {})
         return told | {"path": row.key} if row.kind == "not_found" else told
 
     def _grown(self, row: Row) -> dict[str, Any]:
@@ -187,10 +189,11 @@ class Device:
     def _view(self, row: Row, gap: str) -> dict[str, Any]:
         if row.visit != self.v:
             self.v, self.k, self.prev = row.visit, 0, ""
+            self.came = {"entry": row.key} | SOURCES[row.source][0]
         self.n, self.k = self.n + 1, self.k + 1
         told: dict[str, Any] = {"path": row.key, "n": self.n, "v": self.v, "k": self.k}
         told["p"] = self._first("page", row.key)
-        told |= {"prev": self.prev} if self.prev else SOURCES[row.source][0] | {"utm_campaign": row.campaign}
+        told |= self.came | ({"prev": self.prev} if self.prev else {"utm_campaign": row.campaign})
         if self.n == 1:
             told |= {"gap": gap, "zone": self.person.zone[0], "lang": self.person.lang[0], "screen": self.person.screen}
         self.prev = row.key
@@ -236,6 +239,7 @@ def truth(world: World, limits: Limits) -> Counts:
         for name, key1, key2, count in (
             *((name, *keys, 1) for name, keys in of_the_day(world.people[who], gap)),
             *of_views([row for row in mine if row.kind == "pageview"], limits),
+            *of_pairs(mine, world.people[who], limits),
             *of_first_visit([row for row in mine if row.kind == "pageview" and row.visit == 1], limits),
             *of_events(mine, limits),
         ):
@@ -263,6 +267,30 @@ def of_views(views: Sequence[Row], limits: Limits) -> Added:
     yield "bounces", "", "", sum(length == 1 for visit, length in visits.items() if visit <= limits.visits)
     for page in unique(row.key for row in views)[: limits.pages]:
         yield "pages", SHOWN.get(page, page), "", 1
+
+
+def of_pairs(mine: Sequence[Row], person: Person, limits: Limits) -> Added:
+    """New pages of the day with the source of their visit and the device; new goals with the source and the page that
+    their visit began with.
+    """
+    begun = {row.visit: row for row in reversed(mine) if row.kind == "pageview"}
+    for row in firsts(mine, "pageview")[: limits.pages]:
+        page = SHOWN.get(row.key, row.key)
+        yield "page_sources", page, CROSSED_AS[row.source], 1
+        yield "page_devices", page, person.agent.device, 1
+    for row in firsts(mine, "goal")[: limits.events]:
+        entry = begun[row.visit]
+        yield "source_goals", CROSSED_AS[entry.source], row.key, 1
+        yield "entry_goals", SHOWN.get(entry.key, entry.key), row.key, 1
+
+
+def firsts(mine: Sequence[Row], kind: str) -> list[Row]:
+    """The first row of each different key of a kind."""
+    found: dict[str, Row] = {}
+    for row in mine:
+        if row.kind == kind:
+            found.setdefault(row.key, row)
+    return list(found.values())
 
 
 def of_first_visit(views: Sequence[Row], limits: Limits) -> Added:
@@ -322,10 +350,10 @@ def test_with_bounds_every_cell_is_the_truth_bounded_by_browser_day(world: World
     ("looser", "seen"),
     [
         (Limits(views=Limits.views + 1), {"views"}),
-        (Limits(pages=Limits.pages + 1), {"pages"}),
+        (Limits(pages=Limits.pages + 1), {"pages", "page_sources", "page_devices"}),
         (Limits(visits=Limits.visits + 1), {"visits", "bounces"}),
         (Limits(exit_views=Limits.exit_views + 1), {"exits"}),
-        (Limits(events=Limits.events + 1), {*TABLES.values(), "not_found"}),
+        (Limits(events=Limits.events + 1), {*TABLES.values(), "not_found", "source_goals", "entry_goals"}),
         (Limits(steps=Limits.steps + 1), {"funnels"}),
     ],
 )

@@ -12,7 +12,7 @@ from statistics import mean, pstdev
 
 import pytest
 
-from anonymiser.bounds import OTHER, STATISTICS, Statistic
+from anonymiser.bounds import CROSSED, OTHER, STATISTICS, Statistic
 from anonymiser.protect import Period, SafeCell, dp, open_ended, protect, sigmas, statistics
 from anonymiser.settings import Protection, SiteRules, Source
 
@@ -33,11 +33,12 @@ def test_rho_is_what_the_paper_gives(epsilon: float) -> None:
     assert simple <= dp.rho(epsilon, delta) <= 1.5 * simple
 
 
+@pytest.mark.parametrize("wide", [False, True], ids=["plain", "wide"])
 @pytest.mark.parametrize("source", ["beacons", "logs"])
-def test_one_browser_day_spends_exactly_the_budget(source: Source) -> None:
+def test_one_browser_day_spends_exactly_the_budget(source: Source, wide: bool) -> None:
     protection = Protection()
-    noise = sigmas(protection, source)
-    spent = sum((s.l2 / noise[s.name]) ** 2 / 2 for s in statistics(source))
+    noise = sigmas(protection, source, wide=wide)
+    spent = sum((s.l2 / noise[s.name]) ** 2 / 2 for s in statistics(source, wide=wide))
     assert spent == pytest.approx(dp.rho(protection.epsilon, 0.9 * protection.delta), rel=1e-9)
 
 
@@ -120,7 +121,7 @@ def spent(statistic: Statistic, declared: int, folded: int, strange: int, strang
     return declared + folded**2 / wide + looked_at_for_the_threshold + left_in_other
 
 
-@pytest.mark.parametrize("name", ["pages", "goals", "entries", "sources", "campaigns", "funnels"])
+@pytest.mark.parametrize("name", [*("pages", "goals", "entries", "sources", "campaigns", "funnels"), *sorted(CROSSED)])
 def test_statement_3_undeclared_keys_cost_no_more_than_declared_ones(name: str) -> None:
     statistic = STATISTICS[name]
     worst = max(

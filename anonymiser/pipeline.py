@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from anonymiser import clock, coverage, spool, weblogs
+from anonymiser import clock, coverage, removal, spool, weblogs
 from anonymiser.bounds import STATISTICS, Schedule
 from anonymiser.closing import answers, periods
 from anonymiser.coverage import LATE
@@ -23,11 +23,12 @@ from anonymiser.engines.duckdb import DuckDBEngine
 from anonymiser.errors import InputError, SegmentError
 from anonymiser.facts import Fact
 from anonymiser.holding import Cell, Holding
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect.budget import Budget, exclusive
 from anonymiser.publish import publish
 from anonymiser.removal import Removal, gone, overdue, remove_files
-from anonymiser.removal import remove as remove_segments
 from anonymiser.settings import SiteRules, Source, Workspace
+from anonymiser.unsealing import read
 
 FACTS_AT_ONCE: Final = 500_000
 LOGS: Final = "logs"
@@ -93,19 +94,23 @@ def run_spool(
     recorded: Callable[[Removal], None] | None = None,
     memory: str = "2GB",
 ) -> SpoolReport:
-    """Count the segments of ended hours, remove them, release what is over. Running twice changes nothing.
+    """Make the keys of the hours to come, count the segments of ended hours, remove them, release what is over.
 
-    `recorded` is told of every removal and must return only when it is written down; it may hear of one twice.
+    Running twice changes nothing. `recorded` is told of every removal and must return only when it is written down; it
+    may hear of one twice.
     """
     with exclusive(workspace.private), Budget(workspace.private) as budget:
         run = _Run(workspace, budget, now, DuckDBEngine(memory))
         known = {site.key: site for site in rules}
         for key in known:
             run.holding(key)  # a damaged one must be known before anything is removed
+        keys = HourKeys(workspace.private)
+        keys.provide(directory, now)
         spool.seal_abandoned(directory, now)
-        report = _count_segments(run, directory, known)
+        report = _count_segments(run, directory, keys, known)
         _record(run, directory, recorded)
         made = [release for site in rules for release in _close(run, site, "beacons", whole=True)]
+        _expire(run, rules)
         _publish(run)
         _erase(run)
         budget.note(now, "spool", {"segments": report.segments, "facts": report.facts, "dropped": report.dropped})
@@ -139,6 +144,7 @@ def run_logs(
         found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
         dropped = _hold_logs(run, rules, found, ongoing=ongoing, skip_released=skip_released or ongoing)
         made += _close(run, rules, "logs", whole=ongoing and rules.grain is not None)
+        _expire(run, [rules])
         _publish(run)
         _erase(run)
         report = LogReport(found.read, found.counted - dropped.total(), {**found.dropped, **dropped}, found.rejected,
@@ -157,7 +163,7 @@ def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: se
     unsaid = [
         f"segment {r.segment} is gone, but no removal of it is recorded" for r in removed if r.segment not in recorded
     ]
-    return sorted([*overdue(directory, now), *unsaid])
+    return sorted([*overdue(directory, HourKeys(workspace.private), now), *unsaid])
 
 
 # -- count ------------------------------------------------------------------------------------------------------------
@@ -171,25 +177,42 @@ class _Part:
     facts: list[Fact]
 
 
-def _count_segments(run: _Run, directory: Path, known: Mapping[str, SiteRules]) -> SpoolReport:
-    """Fold every closed segment into the holdings, then unlink it."""
+def _count_segments(run: _Run, directory: Path, keys: HourKeys, known: Mapping[str, SiteRules]) -> SpoolReport:
+    """Fold every closed segment into the holdings; then destroy the keys of the hours that are done; then unlink."""
     segments, facts, dropped, damaged = 0, 0, Counter[str](), list[str]()
-    for parts in _chunks(directory, damaged):
+    for parts in _chunks(directory, keys, run.budget.unrecorded(), damaged):
         dropped += _fold(run, parts, known)
         run.budget.removing({part.segment.id: part.segment.hour for part in parts})
-        remove_segments(part.segment for part in parts)
         segments, facts = segments + len(parts), facts + sum(len(part.facts) for part in parts)
+    damaged += _give_up(run, directory)
+    counted = run.budget.unrecorded()
+    removal.destroy_keys(directory, keys, counted, run.now)
+    removal.remove(directory, counted)
     return SpoolReport(segments, facts, dict(dropped), tuple(damaged), ())
 
 
-def _chunks(directory: Path, damaged: list[str]) -> Iterator[list[_Part]]:
-    """Closed segments with their facts, as many at once as memory should hold."""
+def _give_up(run: _Run, directory: Path) -> list[str]:
+    """Have removed what can never be counted, or is not there any more; says so."""
+    counted = run.budget.unrecorded()
+    lost = removal.lost(directory, counted, run.now)
+    expired = removal.expired(directory, counted, run.now)
+    run.budget.removing(lost | expired)
+    return [
+        *(f"segment {name} was begun and is gone; somebody removed it before it was counted" for name in lost),
+        *(f"segment {name} could not be counted in a day, and is removed unread" for name in expired),
+    ]
+
+
+def _chunks(directory: Path, keys: HourKeys, counted: Collection[str], damaged: list[str]) -> Iterator[list[_Part]]:
+    """Closed segments with their facts, as many at once as memory should hold. Those that an earlier run has counted
+    and could not unlink are not read again: their key is gone.
+    """
     parts: list[_Part] = []
     for segment in spool.segments(directory):
-        if not segment.closed:
+        if not segment.closed or segment.id in counted:
             continue
         try:
-            parts.append(_Part(segment, spool.read(segment).facts))
+            parts.append(_Part(segment, read(segment, keys).facts))
         except SegmentError as error:
             damaged.append(str(error))
         if sum(len(part.facts) for part in parts) >= FACTS_AT_ONCE:
@@ -233,10 +256,11 @@ def _fold_site(run: _Run, site: str, segments: Mapping[str, list[Fact]], hours: 
 def _record(run: _Run, directory: Path, recorded: Callable[[Removal], None] | None) -> None:
     """Say which segments are gone; only then their names are forgotten."""
     removed = gone(directory, run.budget.unrecorded(), run.now)
-    for removal in removed:
+    for one in removed:
         if recorded:
-            recorded(removal)
-    run.budget.recorded(removal.segment for removal in removed)
+            recorded(one)
+    removal.forget(directory, (one.segment for one in removed))
+    run.budget.recorded(one.segment for one in removed)
     there = {segment.id for segment in spool.segments(directory)}
     for holding in run.holdings.values():
         holding.forget([name for name, kind in holding.folded.items() if kind != LOGS and name not in there])
@@ -338,6 +362,13 @@ def _is_wide(run: _Run, rules: SiteRules) -> bool:
 
 
 # -- publish and remove -----------------------------------------------------------------------------------------------
+
+
+def _expire(run: _Run, rules: Sequence[SiteRules]) -> None:
+    """Let go of figures that are older than their site keeps them."""
+    for site in rules:
+        if site.retention_months is not None:
+            run.budget.expire(site.key, run.now.astimezone(site.zone).date(), site.retention_months)
 
 
 def _publish(run: _Run) -> None:

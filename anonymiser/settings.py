@@ -39,7 +39,8 @@ class Protection:
 class SiteRules:
     """What the batch must know of one site. `catalogue` maps a statistic's catalogue name to its declared keys.
 
-    `crossed` asks for the two-dimensional statistics, whatever the number of visitors.
+    `crossed` asks for the two-dimensional statistics, whatever the number of visitors. Figures are let go of
+    `retention_months` after their period; None keeps them.
     """
 
     key: str
@@ -48,6 +49,7 @@ class SiteRules:
     excluded_networks: tuple[str, ...] = ()
     grain: Grain | None = None
     crossed: bool = False
+    retention_months: int | None = None
     catalogue: dict[str, tuple[str, ...]] = field(default_factory=dict)
     protection: Protection = Protection()
 

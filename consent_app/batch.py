@@ -28,6 +28,7 @@ def rules(site: Site) -> SiteRules:
         excluded_networks=site.excluded_networks,
         grain=site.grain,
         crossed=site.crossed,
+        retention_months=site.retention_months,
         catalogue=catalogue.joined(*declared),
         protection=site.protection,
     )

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS cell (
     metric TEXT NOT NULL, value INTEGER NOT NULL, sigma REAL NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS cell_by_release ON cell (release_id, statistic, metric);
+CREATE TABLE IF NOT EXISTS expired (release_id TEXT PRIMARY KEY REFERENCES release) STRICT;
 CREATE TABLE IF NOT EXISTS source (site TEXT PRIMARY KEY, kind TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS input (site TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (site, digest)) STRICT;
 CREATE TABLE IF NOT EXISTS removal (segment TEXT PRIMARY KEY, hour TEXT NOT NULL) STRICT;
@@ -150,7 +151,7 @@ class Budget:
             connection.executemany("DELETE FROM removal WHERE segment = ?", [(name,) for name in segments])
 
     def unpublished(self) -> list[str]:
-        """Identifiers of releases that no statistics file has shown yet."""
+        """Identifiers of releases that the statistics file does not show as they are: new ones, and those let go of."""
         query = "SELECT release_id FROM release WHERE published = 0 ORDER BY rowid"
         return [row[0] for row in self._connection.execute(query)]
 
@@ -159,9 +160,28 @@ class Budget:
         with self._connection as connection:
             connection.execute("UPDATE release SET published = 1 WHERE published = 0")
 
+    def expire(self, site: str, now: date, months: int) -> int:
+        """Let go of the figures of periods that ended longer ago; returns of how many. That they were answered stays
+        known, so nobody can ask again. The statistics file must be written anew.
+        """
+        old = (
+            "FROM release WHERE site = ? AND period_end < date(?, ?) "
+            "AND release_id NOT IN (SELECT release_id FROM expired)"
+        )
+        with self._connection as connection:
+            terms = (site, now.isoformat(), f"-{months} months")
+            gone = connection.execute(f"SELECT release_id {old}", terms).fetchall()
+            connection.executemany("DELETE FROM cell WHERE release_id = ?", gone)
+            connection.executemany("UPDATE release SET published = 0 WHERE release_id = ?", gone)
+            connection.executemany("INSERT INTO expired VALUES (?)", gone)
+        return len(gone)
+
     def releases(self) -> Iterator[Release]:
-        """Every release, in the order they were made."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM release ORDER BY rowid"  # noqa: S608 - names from this file
+        """Every release whose figures are kept, in the order they were made."""
+        query = (
+            f"SELECT {', '.join(_COLUMNS)} FROM release "  # noqa: S608 - names from this file
+            "WHERE release_id NOT IN (SELECT release_id FROM expired) ORDER BY rowid"
+        )
         for row in self._connection.execute(query):
             values = dict(zip(_COLUMNS, row, strict=True))
             values |= {name: date.fromisoformat(values[name]) for name in ("period_start", "period_end")}

@@ -373,3 +373,47 @@ def test_nothing_is_opened_without_a_spool(workspace: Workspace, tmp_path: Path)
     assert list(spool.segments(tmp_path / "missing")) == []
     report = pipeline.run_spool(workspace, tmp_path / "missing", [KENT], NOW)
     assert (report.segments, report.releases) == (0, ())
+
+
+# -- retention --------------------------------------------------------------------------------------------------------
+
+
+def keeping(months: int) -> list[SiteRules]:
+    return [replace(KENT, retention_months=months), SURREY]
+
+
+def test_figures_go_when_their_time_is_over_and_are_never_asked_again(workspace: Workspace, directory: Path) -> None:
+    week(directory)
+    tuesday = MONDAY + timedelta(days=8)
+    pipeline.run_spool(workspace, directory, keeping(1), tuesday)
+    assert totals(workspace)["visitors"] == [40] * 7 + [0]
+    # On 18 December the totals of 16 and 17 November are over, the month's pages are not.
+    pipeline.run_spool(workspace, directory, keeping(1), datetime(2026, 12, 18, 12, tzinfo=UTC))
+    assert totals(workspace)["visitors"][:6] == [40] * 5 + [0]
+    assert totals(workspace)["pages"] == [280]
+    assert totals(workspace, "surrey")["visitors"][:7] == [30] * 7
+    pipeline.run_spool(workspace, directory, keeping(1), datetime(2026, 12, 24, 12, tzinfo=UTC))
+    assert 40 not in totals(workspace)["visitors"]
+    pipeline.run_spool(workspace, directory, keeping(1), datetime(2027, 1, 1, 12, tzinfo=UTC))
+    assert 280 not in totals(workspace)["pages"]
+    write(directory, MONDAY, facts("kent", "2026-11-16", 50))
+    report = pipeline.run_spool(workspace, directory, keeping(25), datetime(2027, 1, 1, 14, tzinfo=UTC))
+    assert (report.late, report.releases) == (300, ())
+
+
+def test_a_kill_before_publication_leaves_nothing_that_is_over(workspace: Workspace, directory: Path) -> None:
+    week(directory)
+    pipeline.run_spool(workspace, directory, [KENT, SURREY], MONDAY + timedelta(days=8))
+    with Budget(workspace.private) as budget:
+        assert budget.expire("kent", date(2027, 2, 1), 1) == 8
+        assert budget.expire("kent", date(2027, 2, 1), 1) == 0
+    pipeline.run_spool(workspace, directory, [KENT, SURREY], MONDAY + timedelta(days=8, hours=1))
+    assert totals(workspace) == {"visitors": [], "pages": []}
+    assert totals(workspace, "surrey")["visitors"] == [30] * 7 + [0]
+
+
+def test_without_a_time_figures_are_kept(workspace: Workspace, directory: Path) -> None:
+    week(directory)
+    for now in (MONDAY + timedelta(days=8), MONDAY + timedelta(days=8 + 365)):
+        pipeline.run_spool(workspace, directory, [KENT], now)
+    assert totals(workspace)["visitors"][:7] == [40] * 7

@@ -26,11 +26,10 @@ from consent_app.ledger.tlog.proof import Proof
 from consent_app.ledger.tombstones import Tombstone
 from consent_app.receipts import SECOND, Receipt, receipt
 from consent_app.retention import held
+from consent_app.rights_check import COPY, ERASURE
 from consent_app.rooms import Rooms
 from consent_app.sites import Site
 
-COPY: Final = "urn:consent-app:data-copy:1"
-ERASURE: Final = "urn:consent-app:erasure-receipt:1"
 MOST_IDS: Final = 8
 _ID: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9a-f]{32}(?![0-9A-Fa-f])")
 WHY_NO_STATISTICS: Final = (

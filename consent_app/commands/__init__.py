@@ -8,7 +8,21 @@ from typing import Any, Final
 import click
 
 from anonymiser.errors import AnonymiserError
-from consent_app.commands import batch, demo, home, ledger, receipt, retention, serve, sites, users, verify, witness
+from consent_app.commands import (
+    batch,
+    demo,
+    home,
+    ledger,
+    receipt,
+    retention,
+    rights,
+    ropa,
+    serve,
+    sites,
+    users,
+    verify,
+    witness,
+)
 from consent_app.errors import ConsentError
 
 BAD_INPUT: Final = 2
@@ -58,5 +72,7 @@ for command in (
     sites.site,
     sites.notice,
     users.user,
+    rights.rights,
+    ropa.ropa,
 ):
     main.add_command(command)

@@ -101,7 +101,7 @@ def _crossed(name: str, keys: tuple[str, str], touched: int, weight: float) -> S
 # `returning`: without a day, the browser's next active day shows a longer gap, so three cells move.
 # The crossed four are bounded by the half that is new each time, a page or a goal of the day: so no pair comes twice,
 # whatever its other half. Pairs may meet where the new half is folded, and in "(other)". Their weights come on top of
-# the 100: beside them every other statistic has 100 parts of 140, a noise 1.18 times as wide (docs/adr/0014).
+# the 100: beside them every other statistic has 100 parts of 135, a noise 1.16 times as wide (docs/adr/0014).
 STATISTICS: Final[dict[str, Statistic]] = {
     s.name: s
     for s in (
@@ -129,10 +129,10 @@ STATISTICS: Final[dict[str, Statistic]] = {
         _breakdown("engagement", ("seconds",), sqrt(BUCKETS), 1, BUCKETS, 3, "closed"),
         _breakdown("scroll", ("depth",), sqrt(BUCKETS), 1, BUCKETS, 1.25, "closed"),
         _breakdown("funnels", ("funnel", "step"), sqrt(FUNNEL_STEPS_PER_DAY), 1, FUNNEL_STEPS_PER_DAY, 1.25, "goals"),
-        _crossed("page_sources", ("page", "source"), PAGES_PER_DAY, 12),
-        _crossed("page_devices", ("page", "device"), PAGES_PER_DAY, 6),
+        _crossed("page_sources", ("page", "source"), PAGES_PER_DAY, 8),
+        _crossed("page_devices", ("page", "device"), PAGES_PER_DAY, 3),
         _crossed("source_goals", ("source", "goal"), EVENTS_PER_DAY, 12),
-        _crossed("entry_goals", ("entry", "goal"), EVENTS_PER_DAY, 10),
+        _crossed("entry_goals", ("entry", "goal"), EVENTS_PER_DAY, 12),
     )
 }
 CROSSED: Final = frozenset(s.name for s in STATISTICS.values() if s.crossed)

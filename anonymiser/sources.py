@@ -211,7 +211,10 @@ LARGE: Final = frozenset(
         *("Facebook", "Instagram", "LinkedIn", "X", "YouTube", "TikTok", "Pinterest", "Reddit"),
     )
 )
-GROUPS: Final = (*CHANNELS, *sorted(LARGE))
+_OTHERS: Final = {
+    SEARCH: "Other search", SOCIAL: "Other social", AI: "Other AI assistants", MAIL: "Other mail", PAID: "Other paid",
+}  # fmt: skip
+GROUPS: Final = (DIRECT, INTERNAL, REFERRAL, *_OTHERS.values(), *sorted(LARGE))
 # Referrers that exist to be clicked in somebody's statistics. General signs, not a list of names.
 SPAM: Final = re.compile(
     r"(?:^|[.-])(?:free|buy|cheap|best|get|top)-?[a-z0-9-]*"
@@ -279,10 +282,10 @@ def _tagged(utm_source: str, utm_medium: str) -> Source | None:
 
 
 def group(source: str, channel: str) -> str:
-    """What a source is called where it is crossed with something else (`GROUPS`): a large one by its name, all others
-    by their channel. A rare name beside each page of a visit would string these pages together.
+    """What a source is called where it is crossed with something else (`GROUPS`): a large one by its name, the others
+    of its channel together. A rare name beside each page of a visit would string these pages together.
     """
-    return source if source in LARGE else channel
+    return source if source in LARGE else _OTHERS.get(channel, channel)
 
 
 def _named_tag(name: str) -> Source | None:

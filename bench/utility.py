@@ -14,6 +14,8 @@ The simulated site (February 2027, which is four whole weeks; ranges go on for 9
 * A visitor makes another visit that day with chance 0.13; each visit has a geometric number of pages, 2.43 on average.
 * 120 pages by Zipf's law (exponent 1), never the same twice running, all of them in the site's sitemap.
 * Seven sources from direct (40 %) to AI assistants (3 %); half of later visits come as the first did.
+* Two dimensions: the page views' sources are simulated; a part of the visitors stands for the other pairs. Sites with
+  2,000 visitors a day have the wide set of statistics, smaller ones the plain one; the last block has both.
 * 100,000 visitors a day are 2,000 visitors a day with every count taken fifty times.
 Truth is what no bound has touched: all views and visits of the day, and browser-days that saw a page, or came from a
 source, on any visit.
@@ -35,13 +37,13 @@ from random import Random
 from statistics import median
 
 from anonymiser.agents import Agent
-from anonymiser.bounds import GAP_BUCKETS, STATISTICS, Schedule, Statistic
-from anonymiser.clock import grain, periods
+from anonymiser.bounds import GAP_BUCKETS, STATISTICS, TOTAL_WEIGHT, Schedule, Statistic
+from anonymiser.clock import grain, is_wide, periods
 from anonymiser.facts import Beacon, shred
-from anonymiser.protect import Period, protect, sigmas
+from anonymiser.protect import Period, protect, sigmas, statistics
 from anonymiser.publish import publish
 from anonymiser.settings import Protection, SiteRules
-from anonymiser.sources import classify
+from anonymiser.sources import classify, group
 from anonymiser.stats import Cell, Statistics
 
 SIZES = (50, 240, 500, 2_000, 100_000)
@@ -69,6 +71,9 @@ LESSER = {
     "downloads": (0.05, 0.30), "not_found": (0.05, 0.30), "searches": (0.05, 0.30), "engagement": (0.10, 0.10),
     "scroll": (0.10, 0.15), "funnels": (0.05, 0.25), "hours": (0.06, 0.15),
 }  # fmt: skip
+# The same of pairs, at a site that has them: a goal of 3 % has 1 % from one source and 0.5 % from one landing page.
+CROSSED_PARTS = {"page_devices": (0.05, 0.10), "source_goals": (0.01, 0.10), "entry_goals": (0.005, 0.20)}
+PARTS = LESSER | CROSSED_PARTS
 
 
 @dataclass(frozen=True)
@@ -107,11 +112,11 @@ def simulated(visitors: int, seed: int = 1) -> Site:
             if day >= 0:
                 gap = _gap(day - days[place - 1]) if place else "first"
                 _live(rng, day, gap, bounded, truth)
-    for name, (share, _) in LESSER.items():
+    for name, (share, _) in PARTS.items():
         for day in range(MONTH):
             bounded[day, name, "part", ""] = round(share * bounded[day, "visitors", "", ""])
     # What these mean is the bounded count itself: the first visit's entry and exit, a part of the visitors.
-    truth.update({key: count for key, count in bounded.items() if key[1] in ("entries", "exits", *LESSER)})
+    truth.update({key: count for key, count in bounded.items() if key[1] in ("entries", "exits", *PARTS)})
     return Site(visitors, bounded, truth, {(at, days): _different(come, at, days) for at, days in WINDOWS})
 
 
@@ -152,10 +157,11 @@ def _live(rng: Random, day: int, gap: str, bounded: Counts, truth: Counts) -> No
     seen: set[tuple[str, str, str]] = set()
     for beacon in _beacons(rng, day, gap):
         for _, _, statistic, key1, key2, delta in shred(beacon, AGENT, 12, frozenset()):
-            if statistic not in LESSER:
+            if statistic not in PARTS:
                 bounded[day, statistic, key1, key2] += delta
         came = classify(beacon.referrer, "", "", frozenset())
         seen |= {("pages", beacon.path, ""), ("sources", came.name, came.channel)}
+        seen.add(("page_sources", beacon.path, group(came.name, came.channel)))
         truth[day, "views", "", ""] += 1
         truth[day, "visits", "", ""] += beacon.k == 1
         truth[day, "bounces", "", ""] += (beacon.k == 1) - (beacon.k == 2)
@@ -173,7 +179,7 @@ def _beacons(rng: Random, day: int, gap: str) -> Iterator[Beacon]:
             n, k, is_new = n + 1, k + 1, path not in seen
             seen.add(path)
             p = len(seen) if is_new else 0
-            yield Beacon("site", "", "", text, "pageview", path, prev, n, p, v, k, gap=gap, referrer=source)
+            yield Beacon("site", "", "", text, "pageview", path, prev, "/", n, p, v, k, gap=gap, referrer=source)
 
 
 _SOURCES = (tuple(SOURCES), tuple(SOURCES.values()))
@@ -192,7 +198,8 @@ def exact(site: Site, noise: Shares) -> Iterator[Cell]:
     for schedule in ("daily", "breakdown"):
         for period in _counted(site, schedule):
             for (name, (key1, key2)), count in period.counts.items():
-                yield _cell(period, STATISTICS[name], key1, key2, count, noise[name])
+                if name in noise:
+                    yield _cell(period, STATISTICS[name], key1, key2, count, noise[name])
 
 
 def drawn(site: Site, protection: Protection) -> Iterator[Cell]:
@@ -301,6 +308,16 @@ OTHERS = (
 )
 
 
+PAIRS = (
+    Figure("top-10 page-sources, month", "page_sources", 0.10, _ranks("page_sources", MONTH, slice(10))),
+    Figure("  of a day", "page_sources", 0.30, _ranks("page_sources", 1, slice(10))),
+    *(
+        Figure(f"{name}: one with {share:.1%}", name, aim, _ranks(name, MONTH, slice(1)))
+        for name, (share, aim) in CROSSED_PARTS.items()
+    ),
+)
+
+
 def median_error(items: Sequence[Item]) -> float:
     """The error (a part of the truth) that a figure drawn from these keeps within half the time."""
     low, high = 0.0, max(abs(i.expected - i.truth) + 4 * i.sigma for i in items) / min(i.truth for i in items)
@@ -330,8 +347,7 @@ def searched(site: Site, epsilon: float = 2.0, rounds: int = 25) -> dict[str, fl
 
     Only noise counts here: what a bound cuts off, no weight can buy back.
     """
-    whole = sum(s.weight for s in STATISTICS.values())
-    weights = {s.name: s.weight / whole for s in STATISTICS.values()}
+    weights = {s.name: s.weight / TOTAL_WEIGHT for s in statistics("beacons")}
     unit = {name: sigma * sqrt(weights[name]) for name, sigma in sigmas(Protection(epsilon=epsilon), "beacons").items()}
     for _ in range(rounds):
         noise = {name: unit[name] / sqrt(weight) for name, weight in weights.items()}
@@ -362,21 +378,23 @@ def trustworthy(site: Site, draws: int = 8) -> str:
     return "\n".join((f"Checked: the median error of {draws} real releases", *said))
 
 
-def table(site: Site) -> None:
+def table(site: Site, *, wide: bool) -> None:
     """Print one block for a site: a row a figure, a column an epsilon."""
+    figures = (*PRINTED, *(OTHERS if site.visitors == 240 and not wide else ()), *(PAIRS if wide else ()))
     found = {
-        epsilon: asked((*PRINTED, *OTHERS), site, exact(site, sigmas(Protection(epsilon=epsilon), "beacons")))
+        epsilon: asked(figures, site, exact(site, sigmas(Protection(epsilon=epsilon), "beacons", wide=wide)))
         for epsilon in EPSILONS
     }
-    print(f"\n{site.visitors:,} visitors a day, breakdowns by the {grain(site.visitors, None)}")
+    of = "wide" if wide else "plain"
+    print(f"\n{site.visitors:,} visitors a day, {of} set, breakdowns by the {grain(site.visitors, None)}")
     print(f"{'median error':28}{'bias':>8}" + "".join(f"{f'ε {e:g}':>9}" for e in EPSILONS) + f"{'target':>9}")
-    for figure in (*PRINTED, *(OTHERS if site.visitors == 240 else ())):
+    for figure in figures:
         columns = [found[epsilon][figure.name] for epsilon in EPSILONS]
         if not columns[0]:
             print(f"{figure.name:28}{'not released':>16}")
             continue
         bias = median(item.expected / item.truth - 1 for item in columns[0])
-        aimed = f"{figure.target:9.0%}" if figure.target and site.visitors == 240 else ""
+        aimed = f"{figure.target:9.0%}" if figure.target and site.visitors == 240 and not wide else ""
         print(f"{figure.name:28}{bias:8.1%}" + "".join(f"{median_error(items):9.1%}" for items in columns) + aimed)
 
 
@@ -389,7 +407,9 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(__doc__)
     print(trustworthy(simulated(240)))
     for visitors in SIZES:
-        table(simulated(visitors) if visitors <= SIMULATED else simulated(SIMULATED).times(visitors // SIMULATED))
+        site = simulated(visitors) if visitors <= SIMULATED else simulated(SIMULATED).times(visitors // SIMULATED)
+        table(site, wide=is_wide(site.visitors, asked=False))
+    table(simulated(240), wide=True)
 
 
 if __name__ == "__main__":

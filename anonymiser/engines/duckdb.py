@@ -19,28 +19,28 @@ from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from anonymiser import agents, bounds, sources, weblogs
 from anonymiser.engines import END_OF_TIME, Counts, LogCounts
-from anonymiser.engines.requests import REJECTED, Requests
+from anonymiser.engines.requests import REJECTED, Requests, described
 from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
 from anonymiser.weblogs import combined, plain
 from anonymiser.weblogs.lines import MAX_LINE, pieces
-from anonymiser.weblogs.targets import ASSET_TARGET, read_target
+from anonymiser.weblogs.targets import ASSET_TARGET, Target, read_target
 
 IDLE_MINUTES: Final = 30
 ROWS_AT_ONCE: Final = 50_000
 EVENTS_AT_ONCE: Final = 1_000_000
 ODD_AT_ONCE: Final = 64 * 1024 * 1024
-LIMITS: Final[dict[str, Any]] = {
+LIMITS: Final = {
     "views": bounds.VIEWS_PER_DAY,
     "visits": bounds.VISITS_PER_DAY,
     "pages": bounds.PAGES_PER_DAY,
     "exits": bounds.EXIT_VIEWS,
     "events": bounds.EVENTS_PER_DAY,
-    "large": sorted(sources.LARGE),
 }
 
 
@@ -202,39 +202,49 @@ class _Watched:
 
 
 def _dictionaries(connection: duckdb.DuckDBPyConnection, requests: Requests, rules: SiteRules) -> None:
-    """Python looks at each distinct text once; SQL joins the answers back, as small numbers."""
+    """Python looks at each distinct text once; what it found goes to the rows by the texts' numbers."""
     table, texts = requests.numbered()
-    connection.register("requests", table)
-    _targets(connection, texts["target"])
-    agents_found = ((number, *_agent(text)) for number, text in enumerate(texts["agent"]))
-    _dictionary(connection, "agents", ("agent_id", "browser", "system", "device", "bot"), agents_found)
+    targets = [read_target(text) for text in texts["target"]]
+    pages = {page: number for number, page in enumerate(dict.fromkeys(target.page for target in targets))}
+    found = [_agent(text) for text in texts["agent"]]
     hosts = [sources.referrer_host(text) for text in texts["referrer"]]
-    spam = ((number, bool(sources.SPAM.search(host))) for number, host in enumerate(hosts))
-    _dictionary(connection, "referrers", ("referrer_id", "spam"), spam)
-    _sources(connection, hosts, rules.own_hosts)
     networks = [ip_network(network) for network in rules.excluded_networks]
-    excluded = [number for number, ip in enumerate(texts["ip"]) if networks and _within(ip, networks)]
-    values = {"zone": rules.timezone, "excluded": excluded}
-    connection.execute(f"CREATE TEMP TABLE events AS {statement('events')}", values)
-
-
-def _targets(connection: duckdb.DuckDBPyConnection, targets: Sequence[str]) -> None:
-    """Targets, and the pages that many of them share."""
-    pages: dict[str, int] = {}
-    rows = []
-    for number, text in enumerate(targets):
-        _, page, *rest = read_target(text)
-        rows.append((number, pages.setdefault(page, len(pages)), *rest))
-    columns = ("target_id", "page_id", "kind", "campaign", "utm_source", "utm_medium")
-    _dictionary(connection, "targets", columns, rows)
+    excluded = [bool(networks) and _within(ip, networks) for ip in texts["ip"]]
     _dictionary(connection, "pages", ("page", "page_id"), pages.items())
+    rows = ((number, target.campaign, *_tag(target)) for number, target in enumerate(targets))
+    _dictionary(connection, "targets", ("target_id", "campaign", "utm_source", "utm_medium"), rows)
+    _dictionary(
+        connection, "agents", ("agent_id", "browser", "system", "device"), ((n, *a[:3]) for n, a in enumerate(found))
+    )
+    _sources(connection, table, list(map(_tag, targets)), hosts, rules.own_hosts)
+    table = described(table, "target", page_id=pa.array([pages[target.page] for target in targets], pa.int32()))
+    table = described(table, "target", kind=pa.array([target.kind for target in targets], pa.string()))
+    table = described(table, "agent", bot=pa.array([f"bot-{bot}" if bot else "" for *_, bot in found], pa.string()))
+    table = described(table, "referrer", spam=pa.array([bool(sources.SPAM.search(host)) for host in hosts], pa.bool_()))
+    table = described(table, "ip", excluded=pa.array(excluded, pa.bool_()))
+    connection.register("requests", table)
+    connection.execute(f"CREATE TEMP TABLE events AS {statement('events')}", {"zone": rules.timezone})
+    connection.unregister("requests")
 
 
-def _sources(connection: duckdb.DuckDBPyConnection, hosts: Sequence[str], own_hosts: frozenset[str]) -> None:
-    tagged = connection.execute(
-        "SELECT DISTINCT referrer_id, utm_source, utm_medium FROM requests JOIN targets USING (target_id)"
-    ).fetchall()
-    rows = ((n, source, medium, *_source(hosts[n], source, medium, own_hosts)) for n, source, medium in tagged)
+def _tag(target: Target) -> tuple[str, str]:
+    return target.utm_source, target.utm_medium
+
+
+def _sources(
+    connection: duckdb.DuckDBPyConnection,
+    table: pa.Table,
+    tags: Sequence[tuple[str, str]],
+    hosts: Sequence[str],
+    own_hosts: frozenset[str],
+) -> None:
+    """The source of each referrer with each tag of a target that came with it."""
+    numbers = {tag: number for number, tag in enumerate(dict.fromkeys(tags))}
+    known = list(numbers)
+    table = described(table, "target", tag=pa.array([numbers[tag] for tag in tags], pa.int64()))
+    pairs = pc.add(pc.multiply(table["referrer_id"].cast(pa.int64()), len(known)), table["tag"])
+    met = [(number, *known[tag]) for number, tag in (divmod(pair, len(known)) for pair in pairs.unique().to_pylist())]
+    rows = ((n, source, medium, *_source(hosts[n], source, medium, own_hosts)) for n, source, medium in met)
     _dictionary(connection, "sources", ("referrer_id", "utm_source", "utm_medium", "source", "channel"), rows)
 
 
@@ -249,7 +259,7 @@ def _dictionary(
 
 
 def _arrow_type(column: str) -> pa.DataType:
-    return pa.bool_() if column == "spam" else pa.int32() if column.endswith("_id") else pa.string()
+    return pa.int32() if column.endswith("_id") else pa.string()
 
 
 def _agent(text: str) -> tuple[str, str, str, str]:
@@ -257,9 +267,9 @@ def _agent(text: str) -> tuple[str, str, str, str]:
     return agent.browser, agent.system, agent.device, agent.bot
 
 
-def _source(host: str, utm_source: str, utm_medium: str, own_hosts: frozenset[str]) -> tuple[str, str]:
+def _source(host: str, utm_source: str, utm_medium: str, own_hosts: frozenset[str]) -> tuple[str, str, str]:
     source = sources.classify(host, utm_source, utm_medium, own_hosts)
-    return source.name, source.channel
+    return source.name, source.channel, sources.group(source.name, source.channel)
 
 
 def _within(ip: str, networks: Sequence[Any]) -> bool:
@@ -323,4 +333,5 @@ def _used(text: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(result: duckdb.DuckDBPyConnection) -> Counts:
-    return {(day, statistic, key1, key2): int(n) for day, statistic, key1, key2, n in result.fetchall() if n}
+    *keys, totals = (column.to_pylist() for column in result.to_arrow_table().columns)
+    return {cell: int(total) for cell, total in zip(zip(*keys, strict=True), totals, strict=True) if total}

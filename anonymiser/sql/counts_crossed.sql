@@ -10,7 +10,7 @@ WITH new_pages AS (
         n.day,
         'page_sources' AS statistic,
         n.page_id,
-        CASE WHEN list_contains($large, s.source) THEN s.source ELSE s.channel END AS key2,
+        s.source_group AS key2,
         n.total
     FROM new_pages AS n
     JOIN targets AS t ON t.target_id = n.target_id

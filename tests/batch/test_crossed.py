@@ -18,6 +18,7 @@ from anonymiser.bounds import CROSSED, LOG_STATISTICS, STATISTICS
 from anonymiser.check import check
 from anonymiser.explanation import explanation
 from anonymiser.facts import Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect import dp, sigmas, statistics
 from anonymiser.protect.budget import Budget
 from anonymiser.segments import Writer
@@ -49,7 +50,9 @@ class Place:
         """Write each day from `first` to `last`, then release what is over on the morning after the last."""
         for number in range((last - first).days + 1):
             today = first + number * DAY
-            writer = Writer(self.spool, segments.hour_of(datetime(today.year, today.month, today.day, 9, tzinfo=UTC)))
+            at = datetime(today.year, today.month, today.day, 9, tzinfo=UTC)
+            HourKeys(self.workspace.private).provide(self.spool, at)
+            writer = Writer(self.spool, segments.hour_of(at))
             writer.write([Fact(rules.key, today.isoformat(), *seen, many) for seen in SEEN])
             writer.end()
         now = datetime(last.year, last.month, last.day, 4, tzinfo=UTC) + DAY
@@ -97,6 +100,12 @@ BEFORE: dict[Source, dict[str, float]] = {
 @pytest.mark.parametrize("source", ["beacons", "logs"])
 def test_plain_sites_have_the_noise_they_had_before_there_were_two_dimensions(source: Source) -> None:
     assert sigmas(Protection(), source) == pytest.approx(BEFORE[source], abs=1e-4)
+
+
+def test_the_document_says_how_much_noisier_logs_become() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "anonymise.md").read_text("utf-8")
+    plain, wide = (sigmas(Protection(), "logs", wide=wide)["visitors"] for wide in (False, True))
+    assert f"for logs by {wide / plain - 1:.0%}".replace("%", " %") in text
 
 
 @pytest.mark.parametrize("source", ["beacons", "logs"])
@@ -230,7 +239,7 @@ def test_a_long_catalogue_declares_no_more_pairs_than_a_period_should_hold() -> 
 
 def test_sources_are_named_only_if_they_are_large_ones() -> None:
     assert {source.name for source in sources.KNOWN} >= sources.LARGE
-    for referrer, group in (("google.co.uk", "Google"), ("ecosia.org", "Search"), ("blog.example", "Referral")):
+    for referrer, group in (("google.co.uk", "Google"), ("ecosia.org", "Other search"), ("blog.example", "Referral")):
         found = sources.classify(referrer, "", "", frozenset())
         assert sources.group(found.name, found.channel) == group
         assert group in sources.GROUPS

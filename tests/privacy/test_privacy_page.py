@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from anonymiser.bounds import STATISTICS
+from anonymiser.bounds import CROSSED, STATISTICS, TOTAL_WEIGHT, Statistic
+from anonymiser.clock import DAILY_FROM
 from anonymiser.protect import DELTA_FOR_THRESHOLDS
 from anonymiser.settings import Protection
+from anonymiser.sources import LARGE
 from anonymiser.zcdp import largest_rho, least_epsilon
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "privacy.md"
@@ -20,10 +22,14 @@ EPSILONS, DAYS = (0.5, 1.0, 2.0, 4.0), (1, 2, 5, 7, 30, 90, 365)
 
 def bounds() -> str:
     rows = [
-        f"| `{s.name}` | {s.l2:.3g} | {s.linf} | {s.keys_touched} | {s.weight:g} | {s.schedule} |\n"
+        f"| `{s.name}` | {s.l2:.3g} | {s.linf} | {s.keys_touched} | {s.weight:g} | {released(s)} |\n"
         for s in STATISTICS.values()
     ]
     return "| statistic | L2 | L∞ | cells | share | released |\n|---|---|---|---|---|---|\n" + "".join(rows)
+
+
+def released(statistic: Statistic) -> str:
+    return f"{statistic.schedule}, wide set" if statistic.crossed else statistic.schedule
 
 
 def days() -> str:
@@ -71,7 +77,17 @@ def test_the_words_about_single_statistics_hold() -> None:
     assert all(f"`{name}`" in part for name in STATISTICS if name != "exits")
     assert set(once) == {"visitors", "hours", "entries", "sources", "campaigns", "countries", "devices", "browsers",
                          "languages", "screens"}  # fmt: skip
-    assert set(several) == {"pages", "goals", "funnels", "returning", "engagement", "scroll"}
+    assert set(several) == {"pages", "goals", "funnels", "returning", "engagement", "scroll", *CROSSED}
+
+
+def test_the_words_about_the_two_sets_hold() -> None:
+    text = " ".join(PAGE.read_text("utf-8").split())
+    crossed = sum(STATISTICS[name].weight for name in CROSSED)
+    assert f"shares are parts of {TOTAL_WEIGHT:g}" in text
+    assert f"shares are parts of {TOTAL_WEIGHT + crossed:g}" in text
+    assert f"at least {DAILY_FROM:,} on average" in text
+    assert f"{len(LARGE)} large names" in text
+    assert all(s.crossed for s in list(STATISTICS.values())[-4:])
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from consent_app.ledger import Entry
+from consent_app.ledger.keys import signers
 from consent_app.ledger.records import BASES, ConsentRecord, canonical
 from consent_app.ledger.tlog import base64text
-from consent_app.ledger.tlog.note import Signer
+from consent_app.ledger.tlog.note import Signer, signed
 from consent_app.ledger.tlog.proof import Proof
 from consent_app.purposes import STATISTICS, DeclaredCookie, Purpose, Service, Words, spoken
 from consent_app.receipts import SECOND
@@ -118,9 +120,17 @@ def stated(records: Sequence[Mapping[str, Any]], seq: int) -> dict[str, Any]:
     }
 
 
-def sealed(document: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
-    """The document with a note signed over everything else in it."""
-    return {**document, "app:seal": signer.sign(seal_text(document))}
+def sealed(document: Mapping[str, Any], known: Sequence[Signer]) -> dict[str, Any]:
+    """The document with a note over everything else in it that each of these keys signs, as they sign checkpoints."""
+    return {**document, "app:seal": signed(seal_text(document), known)}
+
+
+def sealing_keys(published: str, key_file: Path) -> list[Signer]:
+    """The log's keys in `secrets/ledger.keys` that are published (the text of log.vkey): whoever has one of those can
+    check what they sign. Raises SettingsError or LedgerError where they cannot be used.
+    """
+    lines = published.splitlines()
+    return [signer for signer in signers(key_file) if str(signer.verifier) in lines]
 
 
 def seal_text(document: Mapping[str, Any]) -> str:

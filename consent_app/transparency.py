@@ -16,10 +16,8 @@ from flask.typing import ResponseReturnValue
 from consent_app.errors import FieldsError, NotFoundError, ProofError
 from consent_app.languages import available, known
 from consent_app.ledger import Entry
-from consent_app.ledger.keys import signers
-from consent_app.ledger.tlog.note import Signer
 from consent_app.ledger.tlog.tiles import Tile
-from consent_app.receipt_document import MOST_EVENTS, build, sealed
+from consent_app.receipt_document import MOST_EVENTS, build, sealed, sealing_keys
 from consent_app.receipt_page import OWN, Wording, content, page, script_alone, source_hash, words
 from consent_app.rooms import rooms
 from consent_app.sites import Site
@@ -184,17 +182,8 @@ def _document(history: list[Entry]) -> Mapping[str, Any] | None:
     if not all(proof for _, proof in pairs):
         return None
     server, now = here.settings.public_url, here.settings.clock()
-    return sealed(build(_site(kept[-1].record), pairs, server=server, made=now), _signer())
-
-
-def _signer() -> Signer:
-    """The newest key that is published: what it signs can be checked."""
-    here = rooms()
-    published = here.ledger.published.key()
-    known_keys = [
-        signer for signer in signers(here.settings.secrets / "ledger.keys") if str(signer.verifier) in published
-    ]
-    return known_keys[-1]
+    known_keys = sealing_keys(here.ledger.published.key(), here.settings.secrets / "ledger.keys")
+    return sealed(build(_site(kept[-1].record), pairs, server=server, made=now), known_keys)
 
 
 def _site(record: Mapping[str, Any]) -> Site | None:

@@ -243,9 +243,13 @@ def _sources(
     known = list(numbers)
     table = described(table, "target", tag=pa.array([numbers[tag] for tag in tags], pa.int64()))
     pairs = pc.add(pc.multiply(table["referrer_id"].cast(pa.int64()), len(known)), table["tag"])
-    met = [(number, *known[tag]) for number, tag in (divmod(pair, len(known)) for pair in pairs.unique().to_pylist())]
-    rows = ((n, source, medium, *_source(hosts[n], source, medium, own_hosts)) for n, source, medium in met)
-    _dictionary(connection, "sources", ("referrer_id", "utm_source", "utm_medium", "source", "channel"), rows)
+    rows = []
+    for pair in pairs.unique().to_pylist():
+        source, medium = known[pair % len(known)]
+        number = pair // len(known)
+        rows.append((number, source, medium, *_source(hosts[number], source, medium, own_hosts)))
+    columns = ("referrer_id", "utm_source", "utm_medium", "source", "channel", "source_group")
+    _dictionary(connection, "sources", columns, rows)
 
 
 def _dictionary(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anonymiser.engines import Rejected
-from anonymiser.weblogs.plain import KEPT, Cut
+from anonymiser.weblogs.plain import KEPT, TEXT, Cut
 
 TEXTS: Final = ("ip", "agent", "target", "referrer")
 REJECTED: Final = "rejected"
@@ -74,6 +74,19 @@ class Requests:
         seq = pc.add(columns[0], self._before + first)
         self._kept.append(pa.RecordBatch.from_arrays([seq, *columns[1:]], schema=KEPT))
         self._rows += len(seq)
+
+
+def described(table: pa.Table, of: str, **columns: pa.Array) -> pa.Table:
+    """The table with a column more, of what is known of the text that each row's `of` stands for.
+
+    Nothing is joined: a text's number is its place. Strings are not even copied; the column shares the numbers.
+    """
+    for name, values in columns.items():
+        numbers = table.column(f"{of}_id").chunks
+        shared = values.type == pa.string()
+        found = [pa.DictionaryArray.from_arrays(n, values) if shared else values.take(n) for n in numbers]
+        table = table.append_column(name, pa.chunked_array(found, TEXT if shared else values.type))
+    return table
 
 
 def _encoded(column: pa.Array) -> pa.Array:

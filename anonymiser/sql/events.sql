@@ -10,25 +10,22 @@ WITH quarters AS (
         r.seq,
         make_timestamp(epoch_us(r.ts) + q.ahead) AS local,
         CAST(r.ip_id AS BIGINT) * 4294967296 + r.agent_id AS browser,
-        t.page_id,
+        r.page_id,
         r.target_id,
         r.agent_id,
         r.referrer_id,
         r.ts,
         CASE
-            WHEN t.kind = 'health' THEN 'health'
-            WHEN list_contains($excluded, r.ip_id) THEN 'network'
-            WHEN a.bot <> '' AND r.has_agent THEN 'bot-' || a.bot
-            WHEN s.spam THEN 'spam'
+            WHEN r.kind = 'health' THEN 'health'
+            WHEN r.excluded THEN 'network'
+            WHEN r.bot <> '' AND r.has_agent THEN r.bot
+            WHEN r.spam THEN 'spam'
             WHEN r.status = 404 THEN 'not-found'
-            WHEN r.status = 304 OR r.status BETWEEN 200 AND 299 THEN t.kind
+            WHEN r.status = 304 OR r.status BETWEEN 200 AND 299 THEN r.kind
             WHEN r.status BETWEEN 300 AND 399 THEN 'redirect'
             ELSE 'error'
         END AS reason
     FROM requests AS r
     JOIN quarters AS q ON q.quarter = epoch_us(r.ts) // 900000000
-    JOIN targets AS t ON t.target_id = r.target_id
-    JOIN agents AS a ON a.agent_id = r.agent_id
-    JOIN referrers AS s ON s.referrer_id = r.referrer_id
 )
 SELECT * EXCLUDE (local), CAST(local AS DATE) AS day, CAST(hour(local) AS TINYINT) AS hour FROM decided

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anonymiser.engines.duckdb import _through_sql
 from anonymiser.weblogs import plain
-from anonymiser.weblogs.lines import Block, row
+from anonymiser.weblogs.lines import MAX_LINE, Block, row
 from tests.batch.clothes import View, combined, common, views
 from tests.batch.test_formats import damaged
 
@@ -113,7 +113,7 @@ WHOLE: dict[str, Callable[[list[bytes]], bytes]] = {
     "a blank end in CRLF": lambda lines: b"\r\n".join([*lines, b"\r"]),
     "a bare carriage return": lambda lines: b"\n".join([lines[0] + b"\r" + lines[1], *lines]),
     "two carriage returns": lambda lines: b"\n".join([lines[0] + b"\r\r", *lines]),
-    "a line that is too long": lambda lines: b"\n".join([*lines, lines[0].replace(b"/1.1", b"x" * plain.MAX_LINE)]),
+    "a line that is too long": lambda lines: b"\n".join([*lines, lines[0].replace(b"/1.1", b"x" * MAX_LINE)]),
     "only odd lines": lambda lines: b"\n".join([b"x"] * 9),
     "a user in each line": lambda lines: b"\n".join(line.replace(b" - - ", b" - ann ") for line in lines),
 }
@@ -126,7 +126,7 @@ def test_a_block_that_needs_care_is_left_to_sql(name: str) -> None:
 
 def test_a_line_may_be_as_long_as_is_allowed() -> None:
     start, _, end = GOOD["combined"][0].partition(b"/1.1")
-    longest = start + b"x" * (plain.MAX_LINE - len(start) - len(end)) + end
+    longest = start + b"x" * (MAX_LINE - len(start) - len(end)) + end
     assert both_agree(b"\n".join([*GOOD["combined"][:3], longest, *GOOD["combined"][:3]])).odd.num_rows == 0
 
 

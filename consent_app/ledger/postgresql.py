@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from consent_app.errors import SettingsError
+from consent_app.errors import LedgerError, SettingsError
 from consent_app.ledger.engine import Database, said
 
 DRIVER: Final = "postgresql+psycopg"
@@ -45,7 +45,10 @@ class PostgreSQL(Database):
         _take(connection, NUMBERS)
 
     def take_schema(self, connection: Connection) -> None:
-        """Two programs that open a database at once change its schema once."""
+        """Two programs that open a database at once change its schema once. Raises LedgerError for a wrong encoding."""
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":
+            raise LedgerError(f"{self.name} is encoded in {encoding}, and must be UTF8; make another database")
         _take(connection, SCHEMA)
 
     @contextmanager

@@ -1,7 +1,8 @@
 """A process of its own that appends, sequences and erases, and is killed between any two steps that reach the disk.
 
-Called with a home, a number and a file: the ids of appended records go into the file as soon as `append` has answered.
-The number says before which step the process ends itself with SIGKILL; it exits by itself when there are fewer steps.
+Called with a home, a number N and the URL of each database, or "-" for a file: the first process is killed before its
+step N, the next before the one after; each exits by itself when it has fewer. The ids of appended records go into
+`said.N` as soon as `append` has answered.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from sqlalchemy.engine import Engine
 from consent_app.ledger import Ledger
 from tests.web.ledger_records import given
 
-FIRST = 250
-MORE = 10
+FIRST = 253
+MORE = 4
 
 
 def kill_before(step: int) -> None:
@@ -43,9 +44,9 @@ def kill_before(step: int) -> None:
     event.listen(Engine, "commit", count)
 
 
-def live(home: Path, step: int, said: Path) -> None:
+def live(home: Path, url: str, step: int, said: Path) -> None:
     """Append, sequence, erase, sequence."""
-    ledger = Ledger(home / "ledger.db")
+    ledger = Ledger(home / "ledger.db", url)
     kill_before(step)
     with said.open("a") as file:
         for number in range(FIRST, FIRST + MORE):
@@ -59,16 +60,16 @@ def live(home: Path, step: int, said: Path) -> None:
     ledger.close()
 
 
-def main(home: Path, first: int, last: int) -> None:
+def main(home: Path, first: int, urls: list[str]) -> None:
     """One forked child for each step; each has a copy of the home, `home.0`, `home.1` and so on."""
-    for step in range(first, last):
+    for step, url in enumerate(urls, start=first):
         child = os.fork()
         if child == 0:
-            live(home.with_name(f"{home.name}.{step}"), step, home.with_name(f"said.{step}"))
+            live(home.with_name(f"{home.name}.{step}"), url.strip("-"), step, home.with_name(f"said.{step}"))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(step, os.waitstatus_to_exitcode(status), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

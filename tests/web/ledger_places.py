@@ -29,7 +29,7 @@ PASSWORD = "right"
 # Only `guest` is asked for a password, so that a wrong one can be tried.
 WHO_MAY = f"local all guest scram-sha-256\nlocal all {OWNER} trust\n"
 # The disk is not waited for: what dies here are processes.
-QUICK = "fsync = off\nfull_page_writes = off\nlisten_addresses = ''\nmax_connections = 60\nshared_buffers = 32MB\n"
+QUICK = "fsync = off\nfull_page_writes = off\nlisten_addresses = ''\nmax_connections = 60\nshared_buffers = 32MB\nautovacuum = off\n"
 TEMPLATE = "ledger_template"
 
 
@@ -54,6 +54,8 @@ class Server:
         self._write("conf.d.conf", QUICK + f"unix_socket_directories = '{self.folder}'\n")
         self._write("postgresql.conf", "include 'conf.d.conf'\n")
         self.start()
+        with psycopg.connect(self.url("postgres")) as connection:
+            self._knows_strategies = connection.info.server_version >= 150_000
         self.execute(f"CREATE DATABASE {TEMPLATE}", f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")
         Ledger(self.folder / "ledger.db", self.url(TEMPLATE)).close()
 
@@ -74,7 +76,8 @@ class Server:
     def make(self, template: str = TEMPLATE) -> str:
         """A new database, a copy of another that nobody is connected to; returns its name."""
         name = next(self._names)
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        quickly = " STRATEGY file_copy" if self._knows_strategies else ""
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}{quickly}")
         return name
 
     def remove(self) -> None:

@@ -18,7 +18,7 @@ from consent_app.errors import LedgerError
 NEWEST: Final = "0003"
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, to: str = NEWEST) -> None:
     """Bring the schema up to date, inside one transaction. Raises LedgerError for a schema of a later version."""
     found = version(connection)
     config = Config()
@@ -29,9 +29,9 @@ def migrate(connection: Connection) -> None:
         raise LedgerError(f"the ledger was written by a later version (its schema is {found}); install that one")
     if found:
         command.stamp(config, found)
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA user_version = {len(known)}")
+        connection.exec_driver_sql(f"PRAGMA user_version = {int(to)}")
 
 
 def version(connection: Connection) -> str:

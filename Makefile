@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NPM := npm --prefix static/consent-banner
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format lock banner browser proxy screenshots clean
+.PHONY: help run test bench lint format lock banner browser proxy database screenshots clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## Show this help
 run: $(VENV)/.run ## Start the demo at http://127.0.0.1:8000 (PORT=… for another port)
 	@exec $(BIN)/consent demo --port $(PORT)
 
-test: $(VENV)/.dev browser proxy ## Install what tests need and run all of them
+test: $(VENV)/.dev browser proxy database ## Install what tests need and run all of them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -60,6 +60,12 @@ proxy:
 	@[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || { \
 	  [ "$$(id -u)" = 0 ] && apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light; } \
 	  || echo "nginx is missing: its tests are skipped; to run them: sudo apt-get install nginx-light"
+
+# Debian's PostgreSQL, for the ledger's tests, which start a server of their own; without it they are skipped and say so.
+database:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends postgresql; } \
+	  || echo "PostgreSQL is missing: its tests are skipped; to run them: sudo apt-get install postgresql"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -29,7 +29,14 @@ PASSWORD = "right"
 # Only `guest` is asked for a password, so that a wrong one can be tried.
 WHO_MAY = f"local all guest scram-sha-256\nlocal all {OWNER} trust\n"
 # The disk is not waited for: what dies here are processes.
-QUICK = "fsync = off\nfull_page_writes = off\nlisten_addresses = ''\nmax_connections = 60\nshared_buffers = 32MB\nautovacuum = off\n"
+QUICK = """
+fsync = off
+full_page_writes = off
+autovacuum = off
+listen_addresses = ''
+max_connections = 60
+shared_buffers = 32MB
+"""
 TEMPLATE = "ledger_template"
 
 

@@ -9,6 +9,7 @@ import click
 
 from anonymiser.errors import AnonymiserError
 from consent_app.commands import (
+    backup,
     batch,
     demo,
     home,
@@ -62,6 +63,8 @@ for command in (
     home.keys,
     demo.demo,
     serve.serve,
+    backup.backup,
+    backup.restore,
     batch.batch,
     verify.verify,
     ledger.ledger,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
+from consent_app.errors import UnavailableError
 from consent_app.ledger.engine import Database, said
 
 SURE: Final = "FULL"
@@ -72,3 +73,18 @@ def _prepare(synced: str, connection: Any, _: Any) -> None:
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", f"synchronous={synced}", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def copy(source: Path, target: Path) -> None:
+    """A whole copy of an SQLite file as of one moment, while others write; nothing of what was deleted is in it.
+
+    Raises UnavailableError.
+    """
+    engine = create_engine(URL.create("sqlite", database=os.fspath(source)), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (os.fspath(target),))
+    except SQLAlchemyError as error:
+        raise UnavailableError(f"{source} cannot be copied ({said(error)})") from error
+    finally:
+        engine.dispose()

@@ -69,7 +69,7 @@ async function run(content) {
 function refuse(error) {
   const fault = error instanceof Fault ? error : new Fault("not_json");
   const alone = ["no_crypto", "key", "empty", "not_here", "no_answer", "link"].includes(fault.code);
-  conclude(alone ? say(fault.code, fault.facts) : `${say("none")} ${sentence(say(fault.code, fault.facts))}`, "bad");
+  conclude(alone ? sentence(say(fault.code, fault.facts)) : `${say("none")} ${sentence(say(fault.code, fault.facts))}`, "bad");
 }
 
 /** @param {{ document: Record<string, any>, newest: Record<string, any>, checks: import("./receipt-check.js").Check[] }} found */
@@ -77,8 +77,8 @@ function show({ document: receipt, newest: record, checks }) {
   const failed = checks.filter(({ ok }) => !ok);
   if (!failed.length) {
     conclude(say(key.value.trim() === given.trim() ? "good_own_key" : "good"), "good");
-  } else if (failed.every(({ code }) => code === "no_key")) {
-    conclude(say("unproved"));
+  } else if (failed.every(({ code }) => code === "no_key" || code === "no_ed25519")) {
+    conclude(failed[0]?.code === "no_key" ? say("unproved") : sentence(say("no_ed25519")));
   } else {
     conclude(say("bad"), "bad");
   }
@@ -109,7 +109,7 @@ function summary(receipt, record) {
 }
 
 /** @param {string} text */
-const sentence = (text) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+const sentence = (text) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 
 /** @param {File} chosen */
 async function runFile(chosen) {
@@ -182,5 +182,6 @@ addEventListener("drop", (event) => {
   if (dropped) void runFile(dropped);
 });
 addEventListener("hashchange", () => void runLink());
+part("no-script", HTMLParagraphElement).hidden = true;
 form.hidden = false;
 void runLink();

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+
 
 class AnonymiserError(Exception):
     """Base of every error the anonymiser raises on purpose; the command line prints it and exits 2."""
@@ -26,6 +29,17 @@ class ReleaseConflict(AnonymiserError):
 
 class SegmentError(AnonymiserError):
     """A spool segment or holding file that is damaged, or protected by a key that is gone."""
+
+
+class NoHourKey(SegmentError):
+    """Nothing may be written in this hour, because there is no key to seal it to."""
+
+    def __init__(self, directory: Path, hour: datetime) -> None:
+        super().__init__(
+            f"spool {directory} has no public key of the hour {hour:%Y-%m-%dT%H}Z, so no statistics are taken: run the "
+            "batch, which makes the keys, every hour"
+        )
+        self.hour = hour
 
 
 class StatisticsError(AnonymiserError):

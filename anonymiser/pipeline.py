@@ -159,11 +159,12 @@ def run_logs(
 def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: set[str]) -> list[str]:
     """What should be gone and is not, or is gone and not recorded; nothing while the promise is kept."""
     with Budget(workspace.private) as budget:
-        removed = gone(directory, budget.unrecorded(), now)
+        removing = budget.unrecorded()
+    removed = gone(directory, removing, now)
     unsaid = [
         f"segment {r.segment} is gone, but no removal of it is recorded" for r in removed if r.segment not in recorded
     ]
-    return sorted([*overdue(directory, HourKeys(workspace.private), now), *unsaid])
+    return sorted([*overdue(directory, HourKeys(workspace.private), removing, now), *unsaid])
 
 
 # -- count ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from anonymiser import schema
 from anonymiser.errors import StatisticsError
-from anonymiser.segments import sync_directory
+from anonymiser.sealed import sync_directory
 from anonymiser.stats import Cell, Release
 
 ROWS_AT_ONCE: Final = 100_000

@@ -1,8 +1,13 @@
-"""Removal: what was counted is unlinked, and what was removed is named, so that the ledger can say so."""
+"""Removal: keys are destroyed, counted segments unlinked, and what was removed is named, so that the ledger can say so.
+
+The order is: counts folded into the holding file that names the segments, the segments' names written down here, the
+key of their hour destroyed, files unlinked, removal recorded by whoever keeps a ledger. A run that is killed anywhere
+between is finished by the next. What is left of a segment after that, on a disk or in a backup, nobody can open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +15,12 @@ from typing import Final
 
 from anonymiser import spool
 from anonymiser.errors import SegmentError
-from anonymiser.segments import sync_directory
+from anonymiser.hour_keys import HourKeys
+from anonymiser.sealed import sync_directory
+from anonymiser.segments import BEGUN, begun, hour_of, is_there
 
 LIMIT: Final = timedelta(hours=24)
+_HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +32,42 @@ class Removal:
     time: datetime
 
 
-def remove(segments: Iterable[spool.Segment]) -> None:
+def lost(directory: Path, counted: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Segments (name -> hour) that somebody removed before they were counted: their marks are there, no file is."""
+    marks = begun(directory)
+    return {
+        name: hour
+        for name, hour in marks.items()
+        if hour < hour_of(now) and name not in counted and not is_there(directory, name)
+    }
+
+
+def expired(directory: Path, counted: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Closed segments (name -> hour) that could not be counted within LIMIT; they are removed unread."""
+    return {
+        segment.id: segment.hour
+        for segment in spool.segments(directory)
+        if segment.closed and segment.id not in counted and _is_over(segment.hour, now)
+    }
+
+
+def destroy_keys(directory: Path, keys: HourKeys, counted: Collection[str], now: datetime) -> None:
+    """Destroy the keys of ended hours all of whose segments are counted, and of every hour past LIMIT.
+
+    An hour without segments counts as done: its public key was taken away before the folder was looked through, and a
+    segment that was begun before that has left its mark or its file.
+    """
+    waiting = {hour for name, hour in begun(directory).items() if name not in counted}
+    waiting |= {segment.hour for segment in spool.segments(directory) if segment.id not in counted}
+    ended = [hour for hour in keys.hours if hour < hour_of(now)]
+    keys.destroy([hour for hour in ended if hour not in waiting or _is_over(hour, now)])
+
+
+def remove(directory: Path, counted: Collection[str]) -> None:
     """Unlink counted segments; one that is gone already is no error."""
-    for segment in segments:
+    for segment in spool.segments(directory):
+        if segment.id not in counted:
+            continue
         try:
             spool.destroy(segment)
         except OSError as error:
@@ -36,10 +77,15 @@ def remove(segments: Iterable[spool.Segment]) -> None:
             ) from error
 
 
-def gone(directory: Path, begun: Mapping[str, datetime], now: datetime) -> list[Removal]:
+def gone(directory: Path, removing: Mapping[str, datetime], now: datetime) -> list[Removal]:
     """The segments (name -> hour) whose removal has begun and whose files are not there any more."""
-    there = {segment.id for segment in spool.segments(directory)}
-    return [Removal(name, hour, now) for name, hour in sorted(begun.items()) if name not in there]
+    return [Removal(name, hour, now) for name, hour in sorted(removing.items()) if not is_there(directory, name)]
+
+
+def forget(directory: Path, names: Iterable[str]) -> None:
+    """Take away the marks of segments whose removal is recorded."""
+    for name in names:
+        (directory / f"{name}{BEGUN}").unlink(missing_ok=True)
 
 
 def remove_files(files: Sequence[Path]) -> None:
@@ -54,11 +100,32 @@ def remove_files(files: Sequence[Path]) -> None:
             ) from error
 
 
-def overdue(directory: Path, now: datetime) -> list[str]:
-    """The segments that have waited longer than LIMIT since their hour ended, each with its age in hours."""
-    limit = now.astimezone(UTC) - LIMIT - timedelta(hours=1)
-    return [
-        f"segment {segment.id} has waited for {(now - segment.hour) // timedelta(hours=1)} hours"
+def overdue(directory: Path, keys: HourKeys, counted: Collection[str], now: datetime) -> list[str]:
+    """What has been there longer than LIMIT since its hour ended, or is gone uncounted; nothing while the promise is
+    kept.
+    """
+    late = [
+        f"segment {segment.id} has waited for {(now - segment.hour) // _HOUR} hours"
         for segment in spool.segments(directory)
-        if segment.hour < limit
+        if _is_over(segment.hour, now)
     ]
+    late += [f"the key of the hour {hour:%Y-%m-%dT%H}Z is still there" for hour in keys.hours if _is_over(hour, now)]
+    late += [
+        f"segment {name} was begun, and is gone without having been counted"
+        for name, hour in begun(directory).items()
+        if _is_over(hour, now) and name not in counted and not is_there(directory, name)
+    ]
+    return late
+
+
+def late(removals: Iterable[Removal]) -> list[str]:
+    """Removals that came later than LIMIT after their hour had ended."""
+    return [
+        f"segment {removal.segment} was removed {(removal.time - removal.hour) // _HOUR} hours after it was begun"
+        for removal in removals
+        if _is_over(removal.hour, removal.time)
+    ]
+
+
+def _is_over(hour: datetime, now: datetime) -> bool:
+    return hour < now.astimezone(UTC) - LIMIT - _HOUR

@@ -1,13 +1,17 @@
-"""The files facts wait in: one segment per process and hour, framed so that every damage is told from a crash.
+"""The files facts wait in: one segment per process and hour, which whoever writes it cannot read again.
 
-A segment is a line of magic, then frames: length and its CRC-32, SHA-256 over segment id, frame number and content,
-content. An orderly segment ends with an empty frame; one that does not was cut by a kill, and says so when read.
-While a process lives it holds a lock on its segment; nobody ever appends to a segment that another process began.
+A segment is a header (a line of magic, the public key of its hour), a random key sealed to that public key (HPKE,
+RFC 9180: X25519, HKDF-SHA256, AES-256-GCM; header and name bound in `info`), then frames: length, nonce and the CRC-32
+of both, and the facts under AES-256-GCM, with header, name and place of the frame authenticated. An orderly segment
+ends with a frame of no facts and is called `.seg`; one that a killed process left is called `.cut` by the batch.
+
+The random key is in the memory of the process that writes, and nowhere else in clear. While a process lives it holds a
+lock on its segment; nobody ever appends to a segment that another process began. `unsealing` reads segments, with the
+private keys that `hour_keys` keeps; nothing here can.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,27 +19,40 @@ import secrets
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from anonymiser.errors import SegmentError
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from anonymiser.errors import NoHourKey
 from anonymiser.facts import Fact
+from anonymiser.sealed import replace_private, sync_directory
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-MAGIC: Final = b"consent-spool 1\n"
-MAX_FRAME: Final = 64 * 1024 * 1024
+MAGIC: Final = b"consent-spool 2\n"
+SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+HEADER_BYTES: Final = len(MAGIC) + 32
+SEALED_BYTES: Final = 32 + 32 + 16  # what HPKE sends along, the random key, the tag
+TAG_BYTES: Final = 16
+FRAME: Final = struct.Struct(">IQI")
+"""Length of the sealed facts, nonce, CRC-32 of both."""
 OPEN: Final = ".open"
 CLOSED: Final = ".seg"
-_HEADER: Final = struct.Struct(">II32s")
+CUT: Final = ".cut"
+BEGUN: Final = ".begun"
+PUBLIC_KEYS: Final = "public.keys"
+HOUR: Final = "%Y%m%dT%H"
 _to_disk: Final = getattr(os, "fdatasync", os.fsync)
 _NAME: Final = re.compile(r"(\d{8}T\d{2})-[0-9a-f]{16}")
 
@@ -50,31 +67,52 @@ class Segment:
     closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentFacts:
-    """What a segment holds. `torn` is 1 when its end is missing (a kill, a cut), 0 for an orderly one."""
-
-    facts: list[Fact]
-    torn: int
-
-
 def hour_of(moment: datetime) -> datetime:
     """The UTC hour a moment belongs to."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+def publish(directory: Path, keys: Mapping[datetime, bytes]) -> None:
+    """Say which public keys segments of which hours are sealed to, instead of all that were said before."""
+    content = "".join(f"{hour:{HOUR}} {key.hex()}\n" for hour, key in sorted(keys.items())).encode()
+    file = directory / PUBLIC_KEYS
+    if not file.exists() or file.read_bytes() != content:
+        replace_private(file, content)
+
+
+def public_key(directory: Path, hour: datetime) -> bytes | None:
+    """The public key of an hour; None when the batch has not made one, or its file cannot be read."""
+    try:
+        lines = (directory / PUBLIC_KEYS).read_text("ascii").splitlines()
+        return next((bytes.fromhex(line[12:]) for line in lines if line.startswith(f"{hour:{HOUR}} ")), None)
+    except (OSError, ValueError):
+        return None
+
+
 class Writer:
-    """The segment this process is writing; locked until it is ended or the process dies."""
+    """The segment this process is writing; locked until it is ended or the process dies.
+
+    Raises NoHourKey when its hour has no public key (any more): nothing is written then.
+    """
 
     def __init__(self, directory: Path, hour: datetime) -> None:
         self.hour = hour
         self.id, self.path, self._file = _begin(directory, hour)
-        self._frames = 0
+        try:
+            header, self._cipher = self._head(directory)
+            sync_directory(directory)
+        except BaseException:
+            self._file.close()
+            for path in (self.path, self.path.with_suffix(BEGUN)):
+                path.unlink(missing_ok=True)
+            raise
+        self._bound = header
+        self._frames = self._nonce = 0
         self._length = self._file.tell()
 
     def write(self, facts: list[Fact]) -> None:
         """Append one frame and wait until it is on disk. On OSError the file is put back as it was."""
-        frame = _frame(self.id, self._frames, _packed(facts))
+        frame = self._frame(_packed(facts))
         try:
             self._append(frame)
         except OSError:
@@ -87,7 +125,7 @@ class Writer:
     def end(self) -> None:
         """Mark the segment whole and close it; it may be read and removed from now on."""
         try:
-            self._append(_frame(self.id, self._frames, b""))
+            self._append(self._frame(b""))
         finally:
             self._file.close()
         # Another process may seal it between closing and renaming; that does no harm.
@@ -99,22 +137,70 @@ class Writer:
         """Let go of the file without ending it: after a fork it belongs to the parent."""
         self._file.close()
 
+    def _head(self, directory: Path) -> tuple[bytes, AESGCM]:
+        """Write header and sealed key. The batch takes a key away before it looks for the hour's files, so a key that
+        is found after the file was made will be kept for it. The mark says that there was such a segment.
+        """
+        public = public_key(directory, self.hour)
+        if public is None:
+            raise NoHourKey(directory, self.hour)
+        self.path.with_suffix(BEGUN).touch(mode=0o600)
+        key = AESGCM.generate_key(256)
+        header = MAGIC + public
+        sealed = SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public), info=bound(header, self.id))
+        self._write(header + sealed)
+        return bound(header, self.id), AESGCM(key)
+
+    def _frame(self, payload: bytes) -> bytes:
+        """The nonce is a new one for every attempt: a frame that was half written is never sealed again with its."""
+        nonce, self._nonce = self._nonce, self._nonce + 1
+        sealed = self._cipher.encrypt(nonce_of(nonce), payload, place_of(self._bound, self._frames))
+        start = struct.pack(">IQ", len(sealed), nonce)
+        return start + struct.pack(">I", zlib.crc32(start)) + sealed
+
     def _append(self, frame: bytes) -> None:
-        left = memoryview(frame)
+        self._write(frame)
+        _to_disk(self._file.fileno())
+
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
         while left:
             left = left[self._file.write(left) :]
-        _to_disk(self._file.fileno())
+
+
+def bound(header: bytes, name: str) -> bytes:
+    """What the sealed key is bound to: a segment under another header or name does not open."""
+    return header + name.encode()
+
+
+def place_of(segment: bytes, number: int) -> bytes:
+    """What a frame is bound to: its segment and its place there."""
+    return segment + struct.pack(">I", number)
+
+
+def nonce_of(number: int) -> bytes:
+    """A counter as AES-GCM takes it."""
+    return number.to_bytes(12, "big")
 
 
 def segments(directory: Path) -> list[Segment]:
     """The segments of a spool directory, oldest first; a directory that is not there holds none."""
-    found = []
-    for path in directory.glob("*") if directory.is_dir() else ():
-        name = _NAME.fullmatch(path.stem)
-        if name and path.suffix in (OPEN, CLOSED):
-            hour = datetime.strptime(name[1], "%Y%m%dT%H").replace(tzinfo=UTC)
-            found.append(Segment(path.stem, path, hour, path.suffix == CLOSED))
+    found = [
+        Segment(path.stem, path, hour, path.suffix != OPEN)
+        for path, hour in _named(directory)
+        if path.suffix in (OPEN, CLOSED, CUT)
+    ]
     return sorted(found, key=lambda segment: segment.id)
+
+
+def begun(directory: Path) -> dict[str, datetime]:
+    """The segments (name -> hour) that were begun and whose removal is not recorded, whether their files are there."""
+    return {path.stem: hour for path, hour in _named(directory) if path.suffix == BEGUN}
+
+
+def is_there(directory: Path, name: str) -> bool:
+    """Whether a segment's file is there. Asked in the order in which a file changes its name, to miss none."""
+    return any((directory / f"{name}{suffix}").exists() for suffix in (OPEN, CLOSED, CUT))
 
 
 def seal_abandoned(directory: Path, now: datetime) -> list[Segment]:
@@ -125,61 +211,30 @@ def seal_abandoned(directory: Path, now: datetime) -> list[Segment]:
     return sealed
 
 
-def read(segment: Segment) -> SegmentFacts:
-    """The facts of a segment; a torn tail is left out and counted.
-
-    Raises SegmentError naming the file and the place when it was altered or is not a segment.
-    """
-    content = segment.path.read_bytes()
-    facts: list[Fact] = []
-    if MAGIC.startswith(content):
-        return SegmentFacts(facts, 1)
-    if not content.startswith(MAGIC):
-        raise _damaged(segment, 0, "is not a spool segment")
-    for payload in _payloads(segment, content):
-        if payload is None:
-            return SegmentFacts(facts, 0)
-        facts += payload
-    return SegmentFacts(facts, 1)
-
-
 def destroy(segment: Segment) -> None:
     """Remove a segment for good; doing it twice is no error."""
     segment.path.unlink(missing_ok=True)
     sync_directory(segment.path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make a rename or removal survive a power cut (Windows does so by itself)."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _named(directory: Path) -> list[tuple[Path, datetime]]:
+    found = []
+    for path in directory.glob("*") if directory.is_dir() else ():
+        name = _NAME.fullmatch(path.stem)
+        if name:
+            found.append((path, datetime.strptime(name[1], HOUR).replace(tzinfo=UTC)))
+    return found
 
 
 def _begin(directory: Path, hour: datetime) -> tuple[str, Path, FileIO]:
     while True:
-        name = f"{hour:%Y%m%dT%H}-{secrets.token_hex(8)}"
+        name = f"{hour:{HOUR}}-{secrets.token_hex(8)}"
         path = directory / f"{name}{OPEN}"
         file = FileIO(path, "xb+", opener=_private)
         # Between creation and lock somebody may have taken the file for abandoned: then begin another.
         if _lock(file) and path.exists():
-            return name, path, _headed(file, path)
+            return name, path, file
         file.close()
-
-
-def _headed(file: FileIO, path: Path) -> FileIO:
-    try:
-        file.write(MAGIC)
-        sync_directory(path.parent)
-    except OSError:
-        file.close()
-        path.unlink(missing_ok=True)
-        raise
-    return file
 
 
 def _private(path: str, flags: int) -> int:
@@ -210,66 +265,11 @@ def _abandoned(path: Path) -> bool:
 
 
 def _sealed(segment: Segment) -> Segment:
-    target = segment.path.with_suffix(CLOSED)
+    target = segment.path.with_suffix(CUT)
     with suppress(FileNotFoundError):
         segment.path.rename(target)
     return Segment(segment.id, target, segment.hour, closed=True)
 
 
-def _frame(name: str, number: int, payload: bytes) -> bytes:
-    length = len(payload).to_bytes(4, "big")
-    return _HEADER.pack(len(payload), zlib.crc32(length), _digest(name, number, payload)) + payload
-
-
-def _digest(name: str, number: int, payload: bytes) -> bytes:
-    """Bound to segment and place, so that a frame moved elsewhere does not pass."""
-    return hashlib.sha256(f"{name}:{number}\n".encode() + payload).digest()
-
-
 def _packed(facts: list[Fact]) -> bytes:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _payloads(segment: Segment, content: bytes) -> Iterator[list[Fact] | None]:
-    """The facts of each whole frame; None for the frame that ends an orderly segment. Stops at a torn tail."""
-    place, number = len(MAGIC), 0
-    while place + _HEADER.size <= len(content):
-        length, check, digest = _HEADER.unpack_from(content, place)
-        payload = content[place + _HEADER.size : place + _HEADER.size + length]
-        last = place + _HEADER.size + length >= len(content)
-        if zlib.crc32(content[place : place + 4]) != check or length > MAX_FRAME:
-            if any(content[place:]):
-                raise _damaged(segment, number, "has a damaged frame header")
-            return  # zeros to the end: the file grew, its content did not reach the disk
-        if _digest(segment.id, number, payload) != digest:
-            if last and length:
-                return
-            raise _damaged(segment, number, "was altered")
-        yield from _unpacked(segment, number, payload, last)
-        place, number = place + _HEADER.size + length, number + 1
-
-
-def _unpacked(segment: Segment, number: int, payload: bytes, last: bool) -> Iterator[list[Fact] | None]:
-    if not payload:
-        if not last:
-            raise _damaged(segment, number, "goes on after its end")
-        yield None
-        return
-    try:
-        yield [_fact(row) for row in json.loads(payload)]
-    except (ValueError, TypeError) as error:
-        raise _damaged(segment, number, "holds what is no fact") from error
-
-
-def _fact(row: Any) -> Fact:
-    fact = Fact(*row)
-    if not all(isinstance(part, str) for part in fact[:5]) or type(fact.delta) is not int:
-        raise TypeError
-    return fact
-
-
-def _damaged(segment: Segment, number: int, what: str) -> SegmentError:
-    return SegmentError(
-        f"spool segment {segment.path}, frame {number}: {what}. Its facts were not counted. "
-        "Find out what changed the file, then delete it; other segments are not affected."
-    )

@@ -7,6 +7,10 @@ of each site and day, none older than `mix_seconds`), never what was written; an
 
 At a site with fewer visitors than one in five minutes a frame may hold a single beacon; a longer `mix_seconds` is the
 remedy, at the price of losing more in a kill.
+
+What is written is sealed to the public key of the hour, which the batch makes ahead: whoever takes over a web server
+finds what waits in memory and the key of the segment that is being written, and nothing of the hours before. Without a
+key of the hour nothing is taken (`NoHourKey`), and nothing is ever written in clear.
 """
 
 from __future__ import annotations
@@ -24,20 +28,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from anonymiser.errors import SegmentError
+from anonymiser.errors import NoHourKey, SegmentError
 from anonymiser.facts import Fact
-from anonymiser.segments import (
-    Segment,
-    SegmentFacts,
-    Writer,
-    destroy,
-    hour_of,
-    read,
-    seal_abandoned,
-    segments,
-)
+from anonymiser.segments import Segment, Writer, destroy, hour_of, public_key, seal_abandoned, segments
 
-__all__ = ["Segment", "SegmentFacts", "Spool", "destroy", "read", "seal_abandoned", "segments"]
+__all__ = ["Segment", "Spool", "destroy", "seal_abandoned", "segments"]
 
 MAX_WAITING: Final = 65_536
 RETRY: Final = timedelta(seconds=5)
@@ -67,6 +62,7 @@ class Spool:
     _thread: threading.Thread | None
     _writer: Writer | None
     _waiting: dict[_Queue, _Waiting]
+    _hour: datetime | None
 
     def __init__(
         self, directory: Path, *, clock: Callable[[], datetime], mix_beacons: int = 64, mix_seconds: float = 300
@@ -82,11 +78,13 @@ class Spool:
     def add(self, facts: Sequence[Fact]) -> None:
         """Take the facts of one beacon, all of one site and day.
 
-        Raises SegmentError when the disk has been refusing them for too long.
+        Raises SegmentError when the disk has been refusing them for too long, NoHourKey when they could not be sealed.
         """
         if not facts:
             return
         now = self._clock()
+        if not self.has_key(now):
+            raise NoHourKey(self._directory, hour_of(now))
         with self._lock:
             self._refuse()
             waiting = self._waiting.setdefault((facts[0].site, facts[0].day), _Waiting(now))
@@ -95,6 +93,13 @@ class Spool:
             self._count += len(facts)
             self._start()
         self.tick(now)
+
+    def has_key(self, now: datetime | None = None) -> bool:
+        """Whether there is a key to seal this hour's facts to; a key that was found holds for its hour."""
+        hour = hour_of(now or self._clock())
+        if self._hour != hour and public_key(self._directory, hour):
+            self._hour = hour
+        return self._hour == hour
 
     def tick(self, now: datetime | None = None) -> None:
         """Write what is due and close the segment of an ended hour; called by `add` and by the background thread."""
@@ -155,6 +160,7 @@ class Spool:
         self._waiting = {}
         self._count = 0
         self._writer = None
+        self._hour = None
         self._failure = ""
         self._retry_at = None
         self._closed = False
@@ -196,7 +202,7 @@ class Spool:
                 continue
             try:
                 self._segment(now).write(_shuffled(waiting.facts))
-            except OSError as error:
+            except (OSError, NoHourKey) as error:
                 self._keep(queue, waiting, error, now)
             else:
                 self._written(len(waiting.facts))
@@ -211,18 +217,22 @@ class Spool:
             self._count -= facts
             self._failure, self._retry_at = "", None
 
-    def _keep(self, queue: _Queue, waiting: _Waiting, error: OSError, now: datetime) -> None:
-        """Facts the disk refused wait on, before those that came meanwhile; `add` refuses when they are too many."""
+    def _keep(self, queue: _Queue, waiting: _Waiting, error: OSError | NoHourKey, now: datetime) -> None:
+        """What cannot be written waits on, before what came meanwhile; `add` refuses when that becomes too much."""
         with self._lock:
             newer = self._waiting.get(queue)
             if newer:
                 waiting.facts += newer.facts
                 waiting.beacons += newer.beacons
             self._waiting[queue] = waiting
-            self._failure = (
-                f"facts could not be written to {self._directory} ({error.strerror}); make room or give rights to it"
-            )
+            self._failure = self._reason(error)
             self._retry_at = now + RETRY
+
+    def _reason(self, error: OSError | NoHourKey) -> str:
+        if isinstance(error, NoHourKey):
+            self._hour = None
+            return str(error)
+        return f"facts could not be written to {self._directory} ({error.strerror}); make room or give rights to it"
 
     def _end_hour(self, now: datetime) -> None:
         """What waits is carried into the new hour's segment: writing it early would mix it with too few."""

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, current_app, request
 
 from anonymiser import agents, facts
 from anonymiser.bounds import GAP_BUCKETS
-from anonymiser.errors import BeaconError, SegmentError
+from anonymiser.errors import BeaconError, NoHourKey, SegmentError
 from anonymiser.facts import Beacon
 from consent_app.errors import MediaTypeError, NotFoundError, TooLargeError, UnavailableError
 from consent_app.guard import comes_from, is_known_origin, limit_rate, read_body
@@ -117,6 +117,9 @@ def _keep(here: Rooms, site: Site, beacon: Beacon) -> None:
         raise _DroppedError("repeat")
     try:
         here.spool.add(facts.shred(_with_gap(beacon, site), agent, now.hour, site.own_hosts))
+    except NoHourKey as error:
+        nonces.forget(site.key, beacon.nonce)
+        raise _DroppedError("no-key") from error
     except SegmentError as error:
         nonces.forget(site.key, beacon.nonce)
         raise UnavailableError("statistics cannot be taken right now; try again") from error

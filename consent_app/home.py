@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from anonymiser.hour_keys import HourKeys
 from consent_app.errors import SettingsError
 from consent_app.ledger import Ledger
 from consent_app.ledger import keys as ledger_keys
@@ -46,6 +47,12 @@ def create(settings: Settings) -> None:
         _write_keys(settings.secrets / name, [_new_key(settings.clock().date())])
     with Ledger(settings.ledger_file, settings.ledger_url) as ledger:
         archive_notices(Sites.load(settings.sites_file), ledger)
+    make_hour_keys(settings, settings.clock())
+
+
+def make_hour_keys(settings: Settings, now: datetime) -> None:
+    """Make the keys that statistics of this hour and the hours ahead are sealed to; every batch makes more."""
+    HourKeys(settings.private).provide(settings.spool, now)
 
 
 def archive_notices(sites: Sites, ledger: Ledger) -> None:

@@ -76,7 +76,12 @@ def _ledger(here: Rooms) -> bool:
 
 
 def _spool(here: Rooms) -> bool:
-    return os.access(here.settings.spool, os.R_OK | os.W_OK | os.X_OK) and _has_space(here.settings.spool)
+    """Facts can be sealed and written; without the batch's key of this hour they are not taken."""
+    return (
+        here.spool.has_key()
+        and os.access(here.settings.spool, os.R_OK | os.W_OK | os.X_OK)
+        and _has_space(here.settings.spool)
+    )
 
 
 def _statistics(here: Rooms) -> bool:

@@ -101,6 +101,7 @@ def _days(now: datetime, count: int) -> list[date]:
 def _live(settings: Settings, port: int, days: list[date], scale: Scale, progress: Progress) -> None:
     """Send every day's visitors to a server whose clock is moved, and run the batch each night."""
     clock = Clock(settings.clock())
+    home.make_hour_keys(settings, datetime.combine(days[0], time(0), ZONE))
     crowds = [
         _crowd(KENT, f"{KENT.host}:{port}", port, scale.kent),
         _crowd(DEFIBRENTAL, f"127.0.0.1:{port}", port, scale.defibrental),

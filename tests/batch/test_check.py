@@ -17,6 +17,7 @@ from anonymiser.bounds import STATISTICS, TOTAL_WEIGHT
 from anonymiser.check import Finding, check
 from anonymiser.errors import StatisticsError
 from anonymiser.facts import Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect import dp
 from anonymiser.segments import Writer
 from anonymiser.settings import Protection, SiteRules, Workspace
@@ -42,6 +43,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "spool").mkdir()
     for number in range(14):
         at = MONDAY + timedelta(days=number)
+        HourKeys(home / "private").provide(home / "spool", at)
         writer = Writer(home / "spool", segments.hour_of(at))
         for rules in RULES:
             writer.write([Fact(rules.key, at.date().isoformat(), *seen, 1) for seen in SEEN] * 90)

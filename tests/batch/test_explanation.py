@@ -13,6 +13,7 @@ from anonymiser.bounds import Statistic
 from anonymiser.errors import InputError
 from anonymiser.explanation import explanation
 from anonymiser.facts import Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect import dp
 from anonymiser.publish import publish
 from anonymiser.segments import Writer
@@ -39,6 +40,7 @@ def stats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "spool").mkdir()
     for number in range(7):
         at = MONDAY + timedelta(days=number)
+        HourKeys(home / "private").provide(home / "spool", at)
         writer = Writer(home / "spool", segments.hour_of(at))
         for rules in RULES:
             day = at.date().isoformat()

@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from anonymiser import facts
 from anonymiser.facts import Fact
-from anonymiser.spool import read, segments
+from anonymiser.hour_keys import HourKeys
+from anonymiser.spool import segments
+from anonymiser.unsealing import read
 from consent_app import bundle
 from consent_app.collect import LAST_DAY
 from consent_app.sites import Sites
@@ -184,8 +186,9 @@ class Room:
     def facts(self) -> Counter[tuple[str, str, str]]:
         """What the server keeps of this site."""
         self.stage.rooms.spool.flush()
+        keys = HourKeys(self.stage.rooms.settings.private)
         every: Iterator[Fact] = (
-            fact for file in segments(self.stage.rooms.settings.spool) for fact in read(file).facts
+            fact for file in segments(self.stage.rooms.settings.spool) for fact in read(file, keys).facts
         )
         return Counter(
             {key: sum(delta for _, delta in rows) for key, rows in _grouped(every, self.key).items()},

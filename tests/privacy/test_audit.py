@@ -27,6 +27,7 @@ from anonymiser import closing as closing_of_days
 from anonymiser.agents import Agent
 from anonymiser.bounds import CROSSED, OTHER, STATISTICS
 from anonymiser.facts import Beacon, Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect import dp
 from anonymiser.segments import Writer
 from anonymiser.settings import Protection, SiteRules, Source, Workspace
@@ -144,7 +145,9 @@ def pair(day: Callable[[], Iterator[Beacon]] | None) -> tuple[list[Fact], list[F
 def released(home: Path, days: tuple[list[Fact], list[Fact]], rules: SiteRules, draws: int) -> list[Draw]:
     """The same two days over and over, as the pipeline publishes them: each pair is one independent draw."""
     workspace = Workspace(home / "stats.duckdb", home / "private")
-    writer = Writer(_folder(home), segments.hour_of(datetime(2020, 1, 1, tzinfo=UTC)))
+    spool, at = _folder(home), datetime(2020, 1, 1, tzinfo=UTC)
+    HourKeys(workspace.private).provide(spool, at)
+    writer = Writer(spool, segments.hour_of(at))
     for number in range(2 * draws):
         today = (FIRST + number * DAY).isoformat()
         writer.write([fact._replace(day=today) for fact in days[number % 2]])

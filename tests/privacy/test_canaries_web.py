@@ -15,8 +15,11 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
-from anonymiser.spool import read, segments
+from anonymiser.hour_keys import HourKeys
+from anonymiser.spool import segments
+from anonymiser.unsealing import read
 from consent_app import create_app
+from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 
@@ -47,6 +50,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     shutil.copytree(STARTER, home)
     keys = ("signing-" * 5,), ("session-" * 5,)
     settings = Settings(home=home, signing_keys=keys[0], session_keys=keys[1], clock=lambda: NOW)
+    make_hour_keys(settings, NOW)
     app = create_app(settings)
     yield app
     app.extensions[NAME].ledger.close()
@@ -127,7 +131,8 @@ def test_no_identifier_reaches_the_disk_or_the_log(app: Flask, caplog: pytest.Lo
             decide(app, here, address)
         here.spool.close()
     assert statuses.count(202) > 40
-    facts = [fact for segment in segments(here.settings.spool) for fact in read(segment).facts]
+    keys = HourKeys(here.settings.private)
+    facts = [fact for segment in segments(here.settings.spool) for fact in read(segment, keys).facts]
     assert len(facts) > 200
     assert [record.name for record in caplog.records if any(canary in record.getMessage() for canary in CANARIES)] == []
     assert leaks(here.settings.home) == []

@@ -14,6 +14,7 @@ import pytest
 from anonymiser import pipeline, segments
 from anonymiser.errors import ReleaseConflict
 from anonymiser.facts import Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.protect import dp
 from anonymiser.segments import Writer
 from anonymiser.settings import Protection, SiteRules, Workspace
@@ -33,7 +34,9 @@ Released = dict[tuple[date, str], tuple[float, float]]
 def spooled(home: Path, visitors: int, days: int = DAYS) -> Workspace:
     """A spool in which every day has so many visitors, one view each."""
     (home / "spool").mkdir(parents=True)
-    writer = Writer(home / "spool", segments.hour_of(datetime(2026, 1, 5, tzinfo=UTC)))
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    HourKeys(home / "private").provide(home / "spool", at)
+    writer = Writer(home / "spool", segments.hour_of(at))
     for number in range(days):
         today = (FIRST + number * DAY).isoformat()
         one = [Fact("kent", today, name, "", "", 1) for name in TOTALS] + [Fact("kent", today, "pages", "/", "", 1)]

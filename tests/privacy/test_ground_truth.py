@@ -22,8 +22,10 @@ from anonymiser import bounds, facts, spool
 from anonymiser.agents import Agent
 from anonymiser.bounds import STATISTICS
 from anonymiser.engines.duckdb import DuckDBEngine
+from anonymiser.hour_keys import HourKeys
 from anonymiser.publish import publish
 from anonymiser.stats import Cell, Release, Statistics
+from anonymiser.unsealing import read
 
 FIRST, DAYS, BROWSERS, LONGEST = date(2026, 9, 1), 60, 300, 32
 DAY = timedelta(days=1)
@@ -217,11 +219,14 @@ Counts = dict[tuple[str, str, str, str], int]
 def counted(world: World, folder: Path) -> Counts:
     """The sums of the facts, by way of the spool."""
     devices = {number: Device(person) for number, person in world.people.items()}
-    with spool.Spool(folder, clock=lambda: datetime(2026, 11, 1, 9, tzinfo=UTC)) as waiting:
+    at = datetime(2026, 11, 1, 9, tzinfo=UTC)
+    keys = HourKeys(folder / "private")
+    keys.provide(folder, at)
+    with spool.Spool(folder, clock=lambda: at) as waiting:
         for row in world.rows:
             beacon = facts.parse(json.dumps(devices[row.who].beacon(row)).encode())
             waiting.add(facts.shred(beacon, world.people[row.who].agent, row.hour, OWN_HOSTS))
-    stored = [fact for segment in spool.segments(folder) for fact in spool.read(segment).facts]
+    stored = [fact for segment in spool.segments(folder) for fact in read(segment, keys).facts]
     return DuckDBEngine().sum_facts(stored)
 
 

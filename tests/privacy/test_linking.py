@@ -21,6 +21,8 @@ import pytest
 from anonymiser import spool
 from anonymiser.agents import Agent
 from anonymiser.facts import Beacon, Fact, shred
+from anonymiser.hour_keys import HourKeys
+from anonymiser.unsealing import read
 
 VISITORS, SHUFFLES, MIXED = 400, 60, 64
 OPEN_SECONDS = 8 * 3600
@@ -79,13 +81,15 @@ def stored(sent: Sequence[Sent], folder: Path, monkeypatch: pytest.MonkeyPatch, 
         frames.append([Stored(fact, origins[id(fact)]) for fact in order])
         return order
 
+    keys = HourKeys(folder / "private")
+    keys.provide(folder, AT)
     with monkeypatch.context() as patched, spool.Spool(folder, clock=lambda: AT, mix_beacons=mix) as waiting:
         patched.setattr(spool, "_shuffled", watched)
         for one in sent:
             waiting.add(one.facts)
         waiting.flush()
     (segment,) = spool.segments(folder)
-    assert spool.read(segment).facts == [row.fact for frame in frames for row in frame]
+    assert read(segment, keys).facts == [row.fact for frame in frames for row in frame]
     return frames
 
 

@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent_app import create_app
+from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.web.ledger_places import Place, Server, programs
@@ -56,7 +57,9 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(home: Path, clock: Clock) -> Settings:
     """Settings of that home, read as the server reads them, with nothing from the environment."""
-    return Settings.from_environment({}, home=home, clock=clock)
+    settings = Settings.from_environment({}, home=home, clock=clock)
+    make_hour_keys(settings, clock.now)
+    return settings
 
 
 @pytest.fixture

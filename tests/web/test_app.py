@@ -6,6 +6,7 @@ import logging
 import runpy
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from flask.testing import FlaskClient
 from anonymiser.errors import SegmentError
 from consent_app import create_app
 from consent_app.errors import LedgerError, SettingsError, SitesError
+from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 
@@ -34,6 +36,7 @@ def test_the_application_starts_on_a_home_it_knows(settings: Settings, make_app:
 
 def test_a_server_loads_it_under_the_environment(home: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENT_HOME", str(home))
+    make_hour_keys(Settings.from_environment(), datetime.now(UTC))
     app = runpy.run_path(str(root / "wsgi.py"))["app"]
     assert app.extensions[NAME].settings.home == home
     assert app.test_client().get("/readyz").status_code == 200

@@ -17,10 +17,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from anonymiser import facts
 from anonymiser.errors import SegmentError
 from anonymiser.facts import Fact
-from anonymiser.spool import read, segments
+from anonymiser.hour_keys import HourKeys
+from anonymiser.spool import segments
+from anonymiser.unsealing import read
 from consent_app.collect import LAST_DAY, Nonces
+from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.web.conftest import Clock
@@ -65,7 +69,8 @@ def dropped(answer: TestResponse) -> str:
 
 def kept(here: Rooms) -> list[Fact]:
     here.spool.flush()
-    return [fact for segment in segments(here.settings.spool) for fact in read(segment).facts]
+    keys = HourKeys(here.settings.private)
+    return [fact for segment in segments(here.settings.spool) for fact in read(segment, keys).facts]
 
 
 def test_a_page_view_becomes_facts(client: FlaskClient, here: Rooms) -> None:
@@ -89,6 +94,7 @@ def test_an_internal_referrer_is_no_source(client: FlaskClient, here: Rooms) -> 
 
 def test_the_local_hour_counts(client: FlaskClient, here: Rooms, clock: Clock) -> None:
     clock.forward(days=-120)
+    make_hour_keys(here.settings, clock.now)
     send(client, beacon(here, day="2026-07-27"))
     assert [fact.key1 for fact in kept(here) if fact.statistic == "hours"] == ["13"]
 
@@ -118,7 +124,7 @@ def test_a_day_beside_is_kept(client: FlaskClient, here: Rooms, clock: Clock, da
     [
         (b"{}", "application/json", "type"),
         (b"{}", "text/html", "type"),
-        (b"x" * 2049, "text/plain", "size"),
+        (b"x" * (facts.MAX_BYTES + 1), "text/plain", "size"),
         (b"{}", "text/plain", "schema"),
         (b"\xff\xfe", "text/plain", "schema"),
         (b"[" * 2000, "text/plain", "schema"),

@@ -23,6 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from anonymiser.facts import Fact
+from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import Spool
 from consent_app import home as data_home
 from consent_app.commands import main
@@ -269,6 +270,7 @@ def test_a_key_goes_when_all_it_signed_has_expired(made: Path) -> None:
 
 def facts_of(home: Path, at: datetime, count: int = 5) -> None:
     """Facts as the web server leaves them: a closed segment of that hour."""
+    HourKeys(home / "private").provide(home / "spool", at)
     with Spool(home / "spool", clock=lambda: at) as spool:
         for _ in range(count):
             spool.add([Fact("kent", at.date().isoformat(), "views", "", "", 1)])
@@ -277,7 +279,7 @@ def facts_of(home: Path, at: datetime, count: int = 5) -> None:
 def test_the_batch_counts_removes_and_records_once(made: Path, run: Run) -> None:
     facts_of(made, datetime(2026, 11, 20, 12, 5, tzinfo=UTC))
     assert "1 hours' segments counted and removed" in run("batch", "--now", "2026-11-21T03:00Z").output
-    assert list((made / "spool").iterdir()) == []
+    assert [path.name for path in (made / "spool").iterdir()] == ["public.keys"]
     assert (made / "stats.duckdb").exists()
     before = (made / "stats.duckdb").read_bytes()
     assert "0 hours' segments" in run("batch", "--now", "2026-11-21T03:00Z").output

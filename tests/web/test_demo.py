@@ -21,7 +21,9 @@ import pytest
 from click.testing import CliRunner
 
 from anonymiser import spool
+from anonymiser.hour_keys import HourKeys
 from anonymiser.stats import Statistics
+from anonymiser.unsealing import read
 from consent_app.commands import main
 from consent_app.demo import build
 from consent_app.demo.hosts import by_host
@@ -218,8 +220,9 @@ def test_what_waits_to_be_mixed_is_on_disk_after_a_stop(demo: Path) -> None:
         process.wait(timeout=300)
     (segment,) = spool.segments(demo / "spool")
     assert segment.closed
-    assert spool.read(segment).torn == 0
-    assert "/contact" in {fact.key1 for fact in spool.read(segment).facts}
+    found = read(segment, HourKeys(demo / "private"))
+    assert found.torn == 0
+    assert "/contact" in {fact.key1 for fact in found.facts}
 
 
 def test_a_batch_beside_the_running_demo_works(demo: Path) -> None:

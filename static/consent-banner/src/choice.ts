@@ -1,28 +1,35 @@
-// Where a choice is kept and when it still holds: a readable cookie on the site's own server, else local storage.
-import type { Choice, Config } from "./types.ts";
+// What was chosen, where that is kept and while it holds, and what holds without it. The rest of the gate asks here.
+import type { Config, Decisions, State } from "./types.ts";
 
 const LAPSES = 180 * 864e5;
+/** `State.unheard` while nobody has chosen. */
+export const UNMADE = 1;
 
-/** The text kept on this device, valid or not; "" when there is none or it may not be read. */
-export function stored(config: Config): string {
+/** What the server told of this site; there is one in a page. */
+export let config: Config;
+export function configure(told: Config): void {
+  config = told;
+}
+
+/**
+ * The choice kept in the readable cookie of the site's own server, or in local storage of a script-only site, if it is of
+ * this notice, these purposes and the last 180 days; else what holds without one, which is nothing under a signal.
+ */
+export const state = (): State => {
   try {
-    return config.embed === "script"
-      ? JSON.parse(localStorage.consent).value
-      : document.cookie.match(/(^|; )consent=([^;]*)/)![2]!;
+    const text: string = config.local ? JSON.parse(localStorage.consent).value : document.cookie.match(/(^|; )consent=([^;]*)/)![2]!;
+    const [notice, day, bits, permit, unheard] = text.split("~") as [string, string, string, string, string?];
+    const decisions: Decisions = Object.fromEntries(bits.split("+").map((bit) => [bit.slice(0, -2), bit.slice(-1) > "0"]));
+    if (config.notice.startsWith(notice) && Date.parse(day) + LAPSES > Date.now() && `${Object.keys(decisions)}` === config.asked)
+      return { decisions, permit, unheard };
   } catch {
-    return "";
+    // Nothing is kept here, or nothing may be read.
   }
-}
+  return { decisions: ((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl || config.purposes) as Decisions, permit: config.permit, unheard: UNMADE };
+};
 
-/** The choice in a stored text, unless it is not of this notice, these purposes and the last 180 days. */
-export function parse(text: string, config: Config): Choice | undefined {
-  const [notice = "", day = "", bits = "", permit = ""] = text.split("~");
-  const decisions = Object.fromEntries(bits.split("+").map((bit) => [bit.slice(0, -2), bit.endsWith("1")]));
-  return config.notice.startsWith(notice) &&
-    Date.parse(day) + LAPSES > Date.now() &&
-    keys(decisions) === keys(config.purposes)
-    ? { decisions, permit }
-    : undefined;
-}
+/** What holds now, chosen or by default. */
+export const effective = (): Decisions => ({ ...config.always, ...state().decisions });
 
-const keys = (record: object): string => `${Object.keys(record).sort()}`;
+/** What beacons carry; nothing while statistics are off. */
+export const permitted = (): string | false | undefined => effective().statistics && state().permit;

@@ -2,7 +2,7 @@
 // (https://developers.google.com/tag-platform/security/guides/consent) and the WP Consent API. Opt-in, and not async: it
 // must stand before every tag. It says "denied" before any of them asks, then what was chosen earlier, and each later
 // choice in the very task in which the choice holds.
-import { parse, stored } from "./choice.ts";
+import { configure, state, UNMADE } from "./choice.ts";
 import type { Config } from "./types.ts";
 
 /** Each name with the keys of the purposes that it needs, all of them. What nobody stands for is denied, but for what
@@ -24,6 +24,7 @@ declare global {
 
 const WAIT = 500; // milliseconds for which Google's tags wait for the first update
 const mode = JSON.parse((document.currentScript as HTMLScriptElement).dataset.mode!) as Mode;
+configure(mode);
 const layer = (window.dataLayer ??= []);
 // Google's tags read the arguments object itself; an array means something else to them.
 window.gtag ??= function () {
@@ -41,9 +42,8 @@ window.gtag("consent", "default", { ...told, wait_for_update: WAIT });
 
 /** What holds now goes to whoever has not heard of it. */
 function tell(): void {
-  const choice = parse(stored(mode), mode)?.decisions;
-  const signal = (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
-  const on = (key: string): boolean => !asked(key) || (choice ? !!choice[key] : !signal && !!mode.purposes[key]);
+  const { decisions, unheard } = state();
+  const on = (key: string): boolean => !asked(key) || !!decisions[key];
   const now = google(on);
   if (JSON.stringify(now) !== JSON.stringify(told)) {
     told = now;
@@ -51,7 +51,7 @@ function tell(): void {
     layer.push({ event: "consent_update" });
   }
   // It keeps cookies of its own, so it hears of nothing before there is a choice.
-  if (choice) for (const [category, value] of Object.entries(states(mode.wordpress, on, "allow", "deny"))) window.wp_set_consent?.(category, value);
+  if (unheard !== UNMADE) for (const [category, value] of Object.entries(states(mode.wordpress, on, "allow", "deny"))) window.wp_set_consent?.(category, value);
 }
 
 if (Object.keys(mode.wordpress)[0]) {

@@ -1,25 +1,15 @@
-// What is seldom needed: preferences, frames, clearing after a withdrawal, the rest of the JavaScript API. Loaded when
-// first asked for.
+// What is seldom needed: preferences, clearing after a withdrawal, taking a choice to another site of the family, the rest
+// of the JavaScript API. Loaded when first asked for.
+import { style } from "./style.ts";
 import type { Decisions, Held, Tools } from "./types.ts";
 
-/** The file of the look that only this part needs, whose name the build puts here. */
+/** The look that only this part needs, and what stops frames; the build puts the names of their files here. */
 declare const MORE_CSS: string;
+declare const WAITING: string;
 
 type StorageKind = "cookie" | "localStorage" | "sessionStorage" | "indexedDB";
 type Names = string | readonly string[];
-interface Policy {
-  createScriptURL(url: string): string;
-}
-interface Policies {
-  createPolicy(name: string, rules: Policy): Policy;
-}
-
-const plain: Policy = { createScriptURL: (url) => url };
-let policy: Policy | undefined;
-let styled: Promise<void> | undefined;
 let preferences: Promise<HTMLDialogElement> | undefined;
-
-const style = (tools: Tools): Promise<void> => (styled ??= tools.style(MORE_CSS));
 
 /** Show the preferences with the boxes as things are. */
 export async function showPreferences(tools: Tools): Promise<void> {
@@ -35,7 +25,7 @@ export async function showPreferences(tools: Tools): Promise<void> {
 }
 
 async function open(tools: Tools): Promise<HTMLDialogElement> {
-  const [root] = await Promise.all([tools.open("preferences"), style(tools)]);
+  const [root] = await Promise.all([tools.open("preferences"), style(MORE_CSS)]);
   let dialog = root.querySelector("dialog");
   if (!dialog) root.append((dialog = (await tools.fetch("preferences")).querySelector("dialog")!));
   dialog.addEventListener("change", ({ target }) => agree(dialog, target as HTMLInputElement));
@@ -61,75 +51,22 @@ function agree(dialog: HTMLDialogElement, box: HTMLInputElement): void {
 
 /** What was given has a receipt. Nothing is asked of the server before there is a choice. */
 async function linkReceipt(tools: Tools, link: HTMLAnchorElement): Promise<void> {
-  const { receipt } = (tools.gate[1]()?.permit ? await getReceipt(tools).catch(() => ({})) : {}) as Held;
+  const { receipt } = (tools.gate[1]().permit ? await getReceipt(tools).catch(() => ({})) : {}) as Held;
   link.hidden = !receipt;
   if (receipt) link.href = new URL(`/v1/receipts/${receipt}`, import.meta.url).href;
 }
 
-/** Load each frame whose category is on; put a button where one is off. `stop` also takes away what was shown. */
-export async function frames(tools: Tools, stop = false): Promise<void> {
-  const [config, , effective, , fire] = tools.gate;
-  const all = document.querySelectorAll<HTMLIFrameElement>("iframe[data-src][data-category]");
-  if (!all[0]) return;
-  await style(tools);
-  const on = effective();
-  for (const frame of all) {
-    const shown = frame.hasAttribute("src");
-    if (!(on[frame.dataset.service!] ?? on[frame.dataset.category!])) {
-      if (stop || !shown) block(frame, config.placeholder, () => fire("embed", frame));
-    } else if (!shown) load(frame);
-  }
-}
-
-function load(frame: HTMLIFrameElement): void {
-  frame.src = frame.dataset.src!;
-  frame.hidden = false;
-  const before = frame.previousElementSibling;
-  if (before?.matches(".consent-frame")) before.remove();
-}
-
-/** A box of the frame's size, whose button shows this one frame and decides nothing. */
-function block(frame: HTMLIFrameElement, words: readonly [string, string], shown: () => void): void {
-  if (frame.hidden) return;
-  const { host } = new URL(frame.dataset.src!, location.href);
-  const [action, warning] = words.map((text) => text.replace("{host}", host)) as [string, string];
-  const box = document.createElement("div");
-  const button = document.createElement("button");
-  const note = document.createElement("p");
-  box.className = "consent-frame";
-  box.style.width = `${frame.offsetWidth}px`;
-  box.style.minHeight = `${frame.offsetHeight}px`;
-  button.type = "button";
-  button.textContent = action;
-  if (frame.title) button.setAttribute("aria-label", `${action}: ${frame.title}`);
-  note.textContent = warning;
-  button.addEventListener("click", () => {
-    load(frame);
-    frame.focus();
-    shown();
-  });
-  box.append(button, note);
-  frame.before(box);
-  frame.hidden = true;
-  frame.removeAttribute("src");
-}
-
-/** Give a waiting script the address in its data-src, through the one Trusted Types policy there is. */
-export function trust(_: Tools, script: HTMLScriptElement): void {
-  policy ??= (window as { trustedTypes?: Policies }).trustedTypes?.createPolicy("consent-banner", plain) ?? plain;
-  script.src = policy.createScriptURL(script.dataset.src!);
-}
-
 /** Take away what those left here, but nothing that is on as well. Resolves to what to tell of it. */
 export async function stop(tools: Tools, off: readonly string[], note: string): Promise<string> {
-  const [{ clear: declared }] = tools.gate;
+  const [config, , effective, , fire] = tools.gate;
+  const { clear: declared } = config;
   const entries = (names: readonly string[]): string[] => names.flatMap((name) => declared[name]?.split(" ") ?? []);
-  const kept = entries(Object.keys(declared).filter((name) => !off.includes(name) && tools.gate[2]()[name] !== false));
+  const kept = entries(Object.keys(declared).filter((name) => !off.includes(name) && effective()[name] !== false));
   for (const entry of entries(off)) {
     const [kind, ...name] = entry.split(":");
     if (!kept.includes(entry)) await clear(kind as StorageKind, name.join(":"));
   }
-  await frames(tools, true);
+  if (document.querySelector("iframe[data-src]")) await import(WAITING).then((part) => part.frames(config, effective, fire, true));
   const running = off.some((name) =>
     document.querySelector(`:is([data-category="${name}"],[data-service="${name}"]):is(script):not([type="text/plain"])`),
   );
@@ -221,7 +158,7 @@ export function getUserPreferences(tools: Tools): Preferences {
 /** The proof a script-only page holds, else what the server says of the one in our cookie. */
 export async function getReceipt({ gate: [config], held }: Tools): Promise<Held | unknown> {
   const { origin } = new URL(import.meta.url);
-  return config.embed === "script" ? held() : (await fetch(`${origin}/v1/consent?site=${config.site}`)).json();
+  return config.local ? held() : (await fetch(`${origin}/v1/consent?site=${config.site}`)).json();
 }
 
 export async function eraseCookies(_: Tools, names: Names): Promise<void> {
@@ -233,4 +170,31 @@ export async function reset({ show }: Tools): Promise<void> {
   await clear("cookie", "consent");
   await clear("localStorage", "consent");
   await show();
+}
+
+/**
+ * Follow a link to a site that this one's banner covers, and take the choice along: a signed text in the address's
+ * fragment, which no server sees, good once, for a minute, there. Without a choice, or if that fails, it is a plain link.
+ */
+export async function handOver({ held, post, chosen }: Tools, link: HTMLAnchorElement): Promise<void> {
+  const there = new URL(link.href);
+  const answer = chosen() ? await post("/handover", { to: link.dataset.consentHandover, token: held().token }).catch(() => undefined) : undefined;
+  if (answer?.ok) there.hash = `consent=${((await answer.json()) as { handover: string }).handover}`;
+  location.assign(there.href);
+}
+
+/** Take over a choice that came along in the address, and take it out of there. Where that fails the banner asks. */
+export async function redeem({ gate: [config, , effective, apply, fire], post, keep, chosen }: Tools): Promise<void> {
+  const handover = location.hash.slice("#consent=".length);
+  history.replaceState(history.state, "", location.pathname + location.search);
+  try {
+    const answer = await post("/handover", { handover, notice: config.notice, lang: config.lang });
+    if (!answer.ok) return;
+    keep(await answer.json());
+    if (!chosen()) return;
+    fire("first", effective());
+    apply();
+  } catch (error) {
+    fire("error", error);
+  }
 }

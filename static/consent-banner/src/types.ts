@@ -7,15 +7,26 @@ export interface Config {
   readonly notice: string;
   readonly timezone: string;
   readonly lang: string;
-  readonly embed: "same-host" | "script";
-  /** What a visitor decides on, purposes and their services, each with what holds while nothing is chosen. */
+  /** Whether the choice is kept in the page's own storage, since no server of the site's host can keep it. */
+  readonly local: boolean;
+  /** What a visitor decides on, purposes and their services in order, each with what holds while nothing is chosen. */
   readonly purposes: Readonly<Decisions>;
+  /** Their names, with commas between. */
+  readonly asked: string;
+  /** What needs no choice. */
+  readonly always: Readonly<Decisions>;
   /** The purpose of each service. */
   readonly services: Readonly<Record<string, string>>;
   /** What each of them stores, as `kind:name` with spaces between; those that are always on too. */
   readonly clear: Readonly<Record<string, string>>;
   /** What beacons carry while nobody has chosen; "" when nothing runs without a choice. */
   readonly permit: string;
+  /** The file that counts more than views and attention, where the site wants any of that; an address like `ui`. */
+  readonly activity?: string;
+  /** Whether links that lead away, downloads and pages not found are counted. */
+  readonly links: boolean;
+  /** Whether each view and goal says where its visit came from and in. */
+  readonly crossed?: boolean;
   readonly goals: readonly string[];
   /** The query parameter of the site's own search, or "". */
   readonly search: string;
@@ -28,10 +39,14 @@ export interface Config {
 
 export type Decisions = Record<string, boolean>;
 
-/** A choice that still holds. `permit` is "" for a refusal, and `!method` while the server has not heard of it. */
-export interface Choice {
+/**
+ * What holds, and what beacons carry then ("" where nothing allows any). `unheard` tells what is still to be done: 1 where
+ * nobody has chosen, else the method of a choice that the server has not heard of.
+ */
+export interface State {
   readonly decisions: Decisions;
   readonly permit: string;
+  readonly unheard?: string | number | undefined;
 }
 
 /** What a script-only page keeps: the text that the cookie holds elsewhere, the signed proof, and the id of its record. */
@@ -44,8 +59,8 @@ export interface Held {
 /** What the gate hands to the banner's part, as the arguments of its `start`. */
 export type Gate = [
   config: Config,
-  choice: () => Choice | undefined,
-  /** What holds now, chosen or by default. */
+  state: () => State,
+  /** What holds now, chosen or by default, with what needs no choice. */
   effective: () => Decisions,
   /** Let run what may run. */
   apply: () => void,
@@ -56,11 +71,15 @@ export type Gate = [
 export interface Tools {
   readonly gate: Gate;
   held(): Held;
+  /** Keep what the server answered to a choice. */
+  keep(kept: Held): void;
+  /** Whether there is a choice. */
+  chosen(): boolean;
   decide(decisions: Decisions, method: string): Promise<void>;
+  /** Send as JSON to that address of the service. */
+  post(path: string, body: unknown): Promise<Response>;
   /** A decision about everything that is asked. */
   every(on: (name: string) => boolean): Decisions;
-  /** Put a style sheet of ours into the page; resolves once it is there. */
-  style(name: string): Promise<void>;
   /** Ask the server for the banner or the preferences. */
   fetch(part: string): Promise<HTMLElement>;
   /** The banner of this page; fetched as that part where there is none yet. */
@@ -70,16 +89,18 @@ export interface Tools {
 
 /** What the gate asks of the banner's part; the names of the JavaScript API come on top. */
 export interface Ui {
-  /** Bring the page in line with the choice: ask if there is none, stop asking if there is one, show frames. */
+  /** Bring the page in line with the choice: ask if there is none, stop asking if there is one. */
   refresh(): Promise<void>;
   show(): Promise<void>;
   hide(): void;
   showPreferences(): Promise<void>;
   withdraw(): Promise<void>;
-  /** Give a waiting script the address in its data-src. */
-  trust(script: HTMLScriptElement): Promise<void>;
-  /** Load the frames that may be shown, put a button where one may not. */
-  frames(): Promise<void>;
+  /** Something with data-consent-open or data-consent-handover was pressed. */
+  opened(opener: HTMLAnchorElement): Promise<void>;
+  /** Follow a link to a site that this one's banner covers, and take the choice along. */
+  handOver(link: HTMLAnchorElement): Promise<void>;
+  /** Take over a choice that came along in the address. */
+  redeem(): Promise<void>;
   /** Take away what those left here. Resolves to what to tell: `note`, or "reload" if something of theirs still runs. */
   stop(off: readonly string[], note: string): Promise<string>;
 }

@@ -1,4 +1,5 @@
 // The banner: loaded when there is something to ask or to change. The preferences come with more.ts.
+import { loaded, style } from "./style.ts";
 import type { Decisions, Gate, Held, Ui } from "./types.ts";
 
 /** The file of the seldom-used part, whose name the build puts here. */
@@ -7,18 +8,13 @@ declare const MORE: string;
 const LIFETIME = 180 * 86400; // seconds
 const PATIENCE = 8000; // milliseconds: until a choice counts as not sent, until a message goes away
 const { origin } = new URL(import.meta.url);
-const loaded = (target: { onload: unknown; onerror: unknown }): Promise<unknown> =>
-  new Promise((resolve, reject) => {
-    target.onload = resolve;
-    target.onerror = reject;
-  });
 let ui: Ui | undefined;
 
 /** The one banner of this page. */
 export const start = (...gate: Gate): Ui => (ui ??= make(...gate));
 
 function make(...gate: Gate): Ui {
-  const [config, choice, effective, apply, fire] = gate;
+  const [config, state, effective, apply, fire] = gate;
   let opening: Promise<HTMLElement> | undefined;
   let bar: HTMLElement | undefined;
   let back: HTMLElement | null;
@@ -30,7 +26,7 @@ function make(...gate: Gate): Ui {
   async function open(part: string): Promise<HTMLElement> {
     let root = document.getElementById("consent-ui");
     if (!root) {
-      [root] = await Promise.all([tools.fetch(part), tools.style(config.css)]);
+      [root] = await Promise.all([tools.fetch(part), style(config.css)]);
       document.body.prepend(root);
     }
     bar = root.children[0] as HTMLElement;
@@ -60,22 +56,16 @@ function make(...gate: Gate): Ui {
   /** Send a choice. It holds here once the server has it, or for now where the server cannot be reached. */
   async function decide(decisions: Decisions, method: string, quiet?: unknown): Promise<void> {
     const before = effective();
-    const event = choice() ? "change" : "first";
+    const event = tools.chosen() ? "change" : "first";
     let note = "saved";
     try {
-      const answer = await fetch(origin + "/v1/consent", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        keepalive: true,
-        signal: AbortSignal.timeout(PATIENCE),
-        body: JSON.stringify({ site: config.site, notice: config.notice, decisions, method, lang: config.lang, token: held().token }),
-      });
+      const answer = await tools.post("", { notice: config.notice, decisions, method, lang: config.lang, token: held().token });
       if (answer.ok) keep(await answer.json());
       else if (answer.status < 500) note = "failed";
       else throw answer.status;
     } catch (error) {
       const bits = Object.entries(decisions).map(([name, on]) => `${name}.${+on}`).join("+");
-      keep({ value: `${config.notice.slice(0, 8)}~${new Date().toISOString().slice(0, 10)}~${bits}~!${method}` });
+      keep({ value: `${config.notice.slice(0, 8)}~${new Date().toISOString().slice(0, 10)}~${bits}~~${method}` });
       note = "offline";
       fire("error", error);
     }
@@ -98,7 +88,7 @@ function make(...gate: Gate): Ui {
 
   function keep({ value, token = held().token, receipt }: Held): void {
     try {
-      if (config.embed === "script") localStorage.consent = JSON.stringify({ value, token, receipt });
+      if (config.local) localStorage.consent = JSON.stringify({ value, token, receipt });
       else if (!document.cookie.includes(value!)) document.cookie = `consent=${value};path=/;max-age=${LIFETIME};samesite=lax`;
     } catch {
       // Nothing may be kept, so nothing optional runs.
@@ -111,30 +101,33 @@ function make(...gate: Gate): Ui {
     const status = root.children[1] as HTMLElement;
     root.querySelector("dialog")?.close();
     asking = 0;
-    if (choice()) tools.hide();
+    if (tools.chosen()) tools.hide();
     status.textContent = status.dataset[note]!;
     if (document.activeElement === document.body || bar!.contains(document.activeElement)) (back?.isConnected ? back : status).focus();
     setTimeout(() => (status.textContent = ""), PATIENCE);
   }
 
   const retry = (): void => {
-    const made = choice();
-    if (made?.permit[0] === "!") decide(made.decisions, made.permit.slice(1), true);
+    const { decisions, unheard } = state();
+    if (unheard && tools.chosen()) decide(decisions, unheard as string, true);
   };
 
   const tools = {
     gate,
     held,
+    keep,
     decide,
+    chosen: () => state().unheard !== 1,
+    post: (path: string, body: object) =>
+      fetch(`${origin}/v1/consent${path}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        keepalive: true,
+        signal: AbortSignal.timeout(PATIENCE),
+        body: JSON.stringify({ site: config.site, ...body }),
+      }),
     every: (on: (name: string) => boolean): Decisions =>
       Object.fromEntries(Object.keys(config.purposes).map((name) => [name, on(name)])),
-    async style(name: string) {
-      const link = document.createElement("link");
-      link.rel = "stylesheet";
-      link.href = new URL(name, import.meta.url).href;
-      document.head.append(link);
-      await loaded(link);
-    },
     async fetch(part: string) {
       const request = new XMLHttpRequest();
       request.open("GET", `${origin}/v1/sites/${config.site}/${part}?lang=${config.lang}`);
@@ -149,8 +142,8 @@ function make(...gate: Gate): Ui {
         throw error;
       })),
     async refresh() {
-      if (document.querySelector("iframe[data-src]")) self.frames();
-      if (!choice() && navigator.cookieEnabled) return Object.keys(config.purposes)[0] && tools.show();
+      if (!tools.chosen() && location.hash.startsWith("#consent=")) await self.redeem();
+      if (!tools.chosen() && navigator.cookieEnabled) return config.asked && tools.show();
       if (document.getElementById("consent-ui")) await tools.open();
       if (!asking) tools.hide();
       if (tried) return;
@@ -162,11 +155,13 @@ function make(...gate: Gate): Ui {
       await tools.open();
       bar!.hidden = false;
       fire("show");
-      if (!choice() && (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) {
+      if (!tools.chosen() && (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) {
         fire("gpc");
         asking = decide(tools.every(() => false), "gpc", true);
       }
     },
+    opened: (opener: HTMLAnchorElement) =>
+      "consentHandover" in opener.dataset ? self.handOver(opener) : self[(opener.dataset.consentOpen || "showPreferences") as "withdraw"](),
     hide() {
       if (bar) bar.hidden = true;
       document.documentElement.style.paddingBottom = "";
@@ -176,6 +171,6 @@ function make(...gate: Gate): Ui {
     get: (_, name: string) =>
       tools[name as keyof typeof tools] ?? ((...given: unknown[]) => import(MORE).then((part) => part[name](tools, ...given))),
   }) as unknown as Ui;
-  document.addEventListener("visibilitychange", () => choice() && !asking && tools.hide());
+  document.addEventListener("visibilitychange", () => tools.chosen() && !asking && tools.hide());
   return self;
 }

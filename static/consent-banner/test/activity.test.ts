@@ -8,7 +8,7 @@ const FUNNELS = { order: ["/chairs", "/basket", "enquiry"], desk: ["/desks", "/b
 
 /** The steps that are said on the way through those places on one day, as "funnel:step f". */
 function walk(...places: string[]): string[] {
-  let counters: Counters | undefined = viewed("/")(undefined, DAY, 0)[0];
+  let counters: Counters | undefined = viewed("/", {}, {})(undefined, DAY, 0)[0];
   return places.flatMap((place) => {
     const [next, ...said] = stepped(FUNNELS, place)(structuredClone(counters), DAY, 0);
     counters = next;
@@ -27,7 +27,7 @@ test("one place may go on in two funnels, and a funnel may come back to a place"
 });
 
 test("a step's beacon is of the day of the last view and names its funnel", () => {
-  const [counters] = viewed("/chairs")(undefined, DAY, 0);
+  const [counters] = viewed("/chairs", {}, {})(undefined, DAY, 0);
   const [, ...said] = stepped(FUNNELS, "/chairs")(counters, "2026-11-25", 864e5);
   assert.deepEqual(said, [{ key: "order", step: "order:1", f: 1, day: DAY }]);
 });
@@ -35,7 +35,29 @@ test("a step's beacon is of the day of the last view and names its funnel", () =
 test("an event of a browser whose counters were cleared leaves the day's first view to come", () => {
   const [counters, said] = happened("goal", "enquiry")(undefined, DAY, 0);
   assert.deepEqual(said, { key: "enquiry", g: 1, day: DAY });
-  const [, view] = viewed("/")(counters, DAY, 0);
+  const [, view] = viewed("/", {}, {})(counters, DAY, 0);
   const { n, v, k, gap } = view as Fields;
   assert.deepEqual([n, v, k, gap], [1, 1, 1, "first"]);
+});
+
+test("where statistics are crossed each view and goal says where its visit came from and in, until the next visit", () => {
+  const came = { referrer: "news.example", utm_source: "letter", utm_medium: undefined, utm_campaign: "autumn" };
+  const visit = { referrer: "news.example", utm_source: "letter", utm_medium: undefined, utm_campaign: undefined, entry: "/in" };
+  const [one, first] = viewed("/in", came, {}, true)(undefined, DAY, 0);
+  assert.deepEqual({ ...first, ...came, ...visit }, first);
+  const [two, second] = viewed("/b", { referrer: "own.example" }, {}, true)(one, DAY, 1);
+  assert.deepEqual({ ...second, ...visit }, second);
+  const [three, goal] = happened("goal", "enquiry")(two, DAY, 2);
+  assert.deepEqual({ ...goal, ...visit }, goal);
+  const [, link] = happened("outbound", "news.example")(three, DAY, 2);
+  assert.equal("entry" in link!, false);
+  const [, later] = viewed("/c", { referrer: "other.example" }, {}, true)(three, DAY, 36e5);
+  assert.deepEqual([later!.entry, later!.referrer, later!.utm_source], ["/c", "other.example", undefined]);
+});
+
+test("where they are not, nothing is kept of it", () => {
+  const [one, first] = viewed("/in", { referrer: "news.example" }, {})(undefined, DAY, 0);
+  assert.deepEqual([first!.referrer, "entry" in first!, one!.visit], ["news.example", false, undefined]);
+  const [, second] = viewed("/b", { referrer: "own.example" }, {})(one, DAY, 1);
+  assert.deepEqual(["referrer" in second!, "entry" in second!], [false, false]);
 });

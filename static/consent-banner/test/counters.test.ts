@@ -11,14 +11,14 @@ function run(...steps: [string, number, string][]): Fields[] {
   let counters: Counters | undefined;
   return steps.map(([day, minutes, what]) => {
     const [kind = "", key = ""] = what.split(":");
-    const change = what.startsWith("/") ? viewed(what) : happened(kind, key);
+    const change = what.startsWith("/") ? viewed(what, {}, {}) : happened(kind, key);
     const [next, said] = change(structuredClone(counters), day, MIDNIGHT + minutes * MINUTE);
     counters = next;
     return said!;
   });
 }
 
-const say = (day: string, n: number, p: number, v: number, k: number, prev?: string, gap?: string): Fields => ({ day, n, p, v, k, prev, gap });
+const say = (day: string, n: number, p: number, v: number, k: number, prev?: string, gap?: string): Fields => ({ day, n, p, v, k, prev, ...(gap && { gap }) });
 
 test("the first view of all says so", () => {
   assert.deepEqual(run(["2026-11-24", 600, "/"]), [say("2026-11-24", 1, 1, 1, 1, undefined, "first")]);

@@ -191,15 +191,19 @@ def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, 
         "notice": site.notice.sha256,
         "timezone": site.timezone,
         "lang": languages.known(lang),
-        "embed": site.embed,
-        "purposes": {key: purpose.by_default and not sent for key, purpose in site.asked.items()},
+        "local": site.embed == "script",
+        "purposes": {key: site.asked[key].by_default and not sent for key in sorted(site.asked)},
+        "asked": ",".join(sorted(site.asked)),
+        "always": {purpose.key: True for purpose in site.purposes if purpose.mode == "necessary"},
         "services": {key: purpose.key for key, purpose in site.asked.items() if key != purpose.key},
         "clear": {holder.key: clearing(holder) for holder in site.holders if holder.cookies},
         "permit": "" if sent else _default_permit(rooms, site),
+        "links": site.links,
         "goals": list(site.goals),
         "search": site.search_parameter,
         "crossed": _crossed(rooms, site),
         "funnels": {name: list(steps) for name, steps in site.funnels.items()},
+        **({"activity": f"./{names['activity.js']}"} if _counts_more(site) else {}),
         "ui": f"./{names['ui.js']}",
         "css": f"./{names[look]}",
         "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
@@ -214,12 +218,17 @@ def _crossed(rooms: Rooms, site: Site) -> bool:
         return site.crossed
 
 
+def _counts_more(site: Site) -> bool:
+    """Whether anything is counted there besides views and attention."""
+    return bool(site.links or site.goals or site.funnels or site.search_parameter)
+
+
 def mode(rooms: Rooms, site: Site, *, sent: str = "") -> dict[str, Any]:
     """What the stub is told: where the choice is kept, and the purposes that each type and category stands for."""
     told = config(rooms, site, site.language, sent=sent)
     wordpress = {name: [p.key for p in site.purposes if name in p.wordpress] for name in WP_CATEGORIES}
     return {
-        **{name: told[name] for name in ("notice", "embed", "purposes")},
+        **{name: told[name] for name in ("notice", "local", "purposes", "asked", "permit")},
         "google": {name: [p.key for p in site.purposes if name in p.google] for name in CONSENT_TYPES},
         "wordpress": {name: keys for name, keys in wordpress.items() if keys},
     }
@@ -240,6 +249,8 @@ def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:
         if titles:
             said = escape(speaker.texts[name])
             yield said.format(controller=speaker.site.controller, purposes=speaker.listed(titles))
+    if speaker.site.covers:
+        yield escape(speaker.texts["covers"]).format(sites=speaker.listed(speaker.site.covers.values()))
 
 
 def _default_permit(rooms: Rooms, site: Site) -> str:

@@ -30,7 +30,7 @@ FORM: Final = "no-js-form"
 GPC: Final = "Global Privacy Control"  # https://www.w3.org/TR/gpc/
 DNT: Final = "Do Not Track"
 CHOICES: Final = ("accept", "reject", "save")
-_SCRIPT_METHODS: Final = tuple(method for method in METHODS if method != FORM)
+_SCRIPT_METHODS: Final = tuple(method for method in METHODS if method not in (FORM, "handover"))
 _JSON_FIELDS: Final = ("site", "notice", "decisions", "method", "lang")
 _FORM_FIELDS: Final = ("site", "notice", "choice")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -139,6 +139,35 @@ def _with(key: str, purpose: Purpose) -> set[str]:
     return {key, purpose.key} if key != purpose.key else {key, *(service.key for service in purpose.services)}
 
 
+def read_departure(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a choice is to be taken, and the token that a script holds ("" if none). Raises FieldsError."""
+    faults = _strangers(document, ("site", "to", "token")) | _text_faults(document, "to", "token")
+    if "to" not in document:
+        faults["to"] = "is missing"
+    if faults:
+        raise FieldsError(faults)
+    return document["to"], document.get("token", "")
+
+
+def read_arrival(document: Mapping[str, Any], site: Site) -> tuple[str, str]:
+    """The text that carries a choice, and the language. Raises FieldsError, and StaleNoticeError under a notice that
+    is shown no longer.
+    """
+    faults = _strangers(document, ("site", "handover", "notice", "lang")) | _text_faults(document, "handover")
+    for name in ("notice", "lang"):
+        faults |= _fault(name, document, site)
+    if faults:
+        raise FieldsError(faults)
+    _require_current(document["notice"], site)
+    return document["handover"], known(document["lang"])
+
+
+def _text_faults(document: Mapping[str, Any], *names: str) -> dict[str, str]:
+    texts = {name: document[name] for name in names if name in document}
+    fault = f"must be text of at most {LONGEST_TOKEN} characters"
+    return {name: fault for name, text in texts.items() if not _is_text(text, LONGEST_TOKEN)}
+
+
 def withdrawal(document: Mapping[str, Any], site: Site) -> tuple[Choice, str]:
     """Everything optional off, and the earlier token if a script holds one. Raises FieldsError."""
     whole: dict[str, Any] = {
@@ -208,7 +237,7 @@ def cookie_text(receipt: Receipt, permit: str) -> str:
 def read_cookie_text(text: str, site: Site, now: datetime) -> tuple[date, dict[str, bool]] | None:
     """The day and decisions in a readable cookie while they hold for this site, else None. It is not signed."""
     parts = text.split("~")
-    if len(parts) != 4 or parts[0] != site.notice.short:
+    if not 4 <= len(parts) <= 5 or parts[0] != site.notice.short:  # the fifth: a script has yet to send it
         return None
     pairs = [pair.partition(".") for pair in parts[2].split("+")]
     decisions = {key: bit == "1" for key, _, bit in pairs}

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response
 
+from consent_app import handover
 from consent_app.decisions import (
     Choice,
     Outcome,
@@ -20,6 +21,8 @@ from consent_app.decisions import (
     heal,
     holds,
     notice_facts,
+    read_arrival,
+    read_departure,
     read_form,
     read_json,
     signal,
@@ -55,6 +58,27 @@ def decide_by_script() -> ResponseReturnValue:
     require_own_page(site)
     choice, token = choice_from_json(document, site)
     return _decided(choice, token)
+
+
+@blueprint.post("/v1/consent/handover")
+def hand_over() -> ResponseReturnValue:
+    """Take a choice to another site of the family: `{site, to, token?}` is answered with the text that carries it,
+    `{site, handover, notice, lang}` there with what `decide_by_script` answers.
+    """
+    body = read_body("application/json", LONGEST_DECISION)
+    _limit()
+    document = read_json(body)
+    site = site_of(document, rooms().sites)
+    require_own_page(site)
+    if "handover" in document:
+        text, lang = read_arrival(document, site)
+        choice = Choice(site, handover.redeem(rooms(), site, text), handover.METHOD, lang)
+        return _decided(choice, "")
+    to, token = read_departure(document)
+    proof = rooms().seal.open(token, site.key) if token else _proof(site)
+    answer = jsonify(handover=handover.issue(rooms(), site, to, proof))
+    answer.status_code = 201
+    return _private(answer)
 
 
 @blueprint.delete("/v1/consent")

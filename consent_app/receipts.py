@@ -72,6 +72,17 @@ class Permit:
         return self.decisions.get(purpose, False)
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A choice on its way from the site `sender` to the site `to`, until `lapses` (seconds of the epoch)."""
+
+    sender: str
+    to: str
+    decisions: Mapping[str, bool]
+    lapses: int
+    nonce: str
+
+
 def receipt(site: str, notice: str, decisions: Mapping[str, bool], now: datetime, **more: str) -> Receipt:
     """A new receipt at `now` (UTC): with a random 128-bit id (or the one in `more`) and the second only if given."""
     if any(decisions.values()):
@@ -121,6 +132,20 @@ class Seal:
         if permit is None or permit.day + VALIDITY < self._clock().date():
             return None
         return permit
+
+    def handover(self, choice: Handover) -> str:
+        """The signed text of a choice on its way, which holds at no other site than the one it is for."""
+        return self._signed(
+            "handover", choice.to, [choice.sender, _bits(choice.decisions), choice.lapses, choice.nonce]
+        )
+
+    def open_handover(self, text: str, to: str) -> Handover | None:
+        """What arrives at the site `to`, else None; whether it has lapsed is for the caller to say."""
+        try:
+            sender, bits, lapses, nonce = self._read("handover", to, text)
+            return Handover(sender, to, _decisions(bits), lapses, nonce)
+        except (TypeError, ValueError, AttributeError):
+            return None
 
     def _read_permit(self, text: str, site: str) -> Permit | None:
         try:

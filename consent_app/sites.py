@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -40,7 +40,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Site:
-    """One site as `sites.toml` declares it. `origins` are exact (`https://host[:port]`); hosts belong to one site."""
+    """One site as `sites.toml` declares it. `origins` are exact (`https://host[:port]`); hosts belong to one site.
+
+    `covers` has key and name of the sites to which a choice made here may be taken along.
+    """
 
     key: str
     name: str
@@ -58,6 +61,8 @@ class Site:
     goals: tuple[str, ...] = ()
     funnels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     search_parameter: str = ""
+    links: bool = True
+    covers: Mapping[str, str] = field(default_factory=dict)
     catalogue_file: Path | None = None
     sitemap_file: Path | None = None
     excluded_networks: tuple[str, ...] = ()
@@ -170,7 +175,7 @@ def read(file: Path) -> Iterator[Site]:
         sites.refuse("", "declares no site; begin one with [site.example]")
     owners: dict[str, str] = {}
     for key, table in sites.children():
-        site = _site(key, table)
+        site = _site(key, table, sites.content)
         for host in sorted(site.hosts):
             if owners.setdefault(host, key) != key:
                 table.refuse(
@@ -179,7 +184,7 @@ def read(file: Path) -> Iterator[Site]:
         yield site
 
 
-def _site(key: str, table: Table) -> Site:
+def _site(key: str, table: Table, others: Mapping[str, Any]) -> Site:
     if not re.fullmatch(KEY, key):
         table.refuse("", "a site's key has at most 24 lower-case letters, digits and hyphens")
     if key in TAKEN:
@@ -203,6 +208,8 @@ def _site(key: str, table: Table) -> Site:
         goals=goals,
         funnels=_funnels(table.table("funnels", {}), goals),
         search_parameter=table.match("search_parameter", r"[A-Za-z0-9_.-]{1,32}", "a query parameter such as q", ""),
+        links=table.take("links", bool, "true or false", True),
+        covers=_covers(key, table, others),
         catalogue_file=_beside(table, "catalogue_file"),
         sitemap_file=_beside(table, "sitemap_file"),
         excluded_networks=_networks(table),
@@ -218,6 +225,16 @@ def _site(key: str, table: Table) -> Site:
         table.refuse("origins", "must name at least one origin")
     table.done()
     return site
+
+
+def _covers(key: str, table: Table, others: Mapping[str, Any]) -> dict[str, str]:
+    """Key and name of each site to which a choice made here may be taken."""
+    covers = {}
+    for other in table.texts("covers", KEY, "keys of other sites here", ()):
+        if other == key or not isinstance(others.get(other), dict):
+            table.refuse("covers", f"names {other!r}; it must be the key of another site of this file")
+        covers[other] = str(others[other].get("name", other))
+    return covers
 
 
 def _timezone(table: Table) -> str:

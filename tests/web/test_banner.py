@@ -172,11 +172,11 @@ def test_the_config_of_macro_and_address_is_one(client: FlaskClient, rooms: Room
     assert json.loads(attribute[1].replace("&#34;", '"').replace("&amp;", "&")) == told
     assert told["purposes"] == {"statistics": False, "embeds": False}
     assert told["notice"] == rooms.sites.get("kent").notice.sha256
-    assert (told["permit"], told["goals"], told["search"], told["embed"]) == (
+    assert (told["permit"], told["goals"], told["search"], told["local"]) == (
         "",
         ["enquiry", "quote"],
         "q",
-        "same-host",
+        False,
     )
 
 
@@ -223,7 +223,7 @@ def test_hashed_files_never_change_and_the_loader_may(client: FlaskClient) -> No
 
 def test_published_integrity_fits_the_files(client: FlaskClient) -> None:
     published = client.get("/static/consent-banner/integrity.json").get_json()
-    assert len(published) == 9
+    assert len(published) == 11
     for name, integrity in published.items():
         digest = hashlib.sha384(client.get(f"/static/consent-banner/{name}").data).digest()
         assert integrity == "sha384-" + base64.b64encode(digest).decode()

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Final
 
 from anonymiser import catalogue, clock
-from anonymiser.bounds import Schedule
+from anonymiser.bounds import STATISTICS, Schedule
 from anonymiser.holding import Cell
 from anonymiser.protect import Period, protect, sigmas, statistics
 from anonymiser.protect.budget import Answer
@@ -22,11 +22,15 @@ SOFTWARE: Final = f"consent-app {version('consent-app')}"
 Table = Counter[tuple[str, tuple[str, str]]]
 
 
-def periods(counts: Mapping[Cell, int], spans: Sequence[tuple[date, date]], wide: Collection[date]) -> Iterator[Period]:
-    """The counts of each span of days; `wide` are the days that have the wide set of statistics."""
+def periods(
+    counts: Mapping[Cell, int], schedule: Schedule, spans: Sequence[tuple[date, date]], wide: Collection[date]
+) -> Iterator[Period]:
+    """What this schedule answers of each span of days; `wide` are the days that have the wide set of statistics."""
+    asked = {statistic.name for statistic in STATISTICS.values() if statistic.schedule == schedule}
     by_day: dict[str, Table] = defaultdict(Counter)
     for (day, name, key1, key2), count in counts.items():
-        by_day[day][name, (key1, key2)] = count
+        if name in asked:
+            by_day[day][name, (key1, key2)] = count
     for start, end in spans:
         total: Table = Counter()
         for of in clock.days(start, end):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -24,6 +25,7 @@ from anonymiser.errors import InputError, SegmentError
 from anonymiser.facts import Fact
 from anonymiser.holding import Cell, Holding
 from anonymiser.hour_keys import HourKeys
+from anonymiser.protect import at_hand
 from anonymiser.protect.budget import Budget, exclusive
 from anonymiser.publish import publish
 from anonymiser.removal import Removal, gone, overdue, remove_files
@@ -91,23 +93,26 @@ def run_spool(
     rules: Sequence[SiteRules],
     now: datetime,
     *,
+    keys: Path | None = None,
     recorded: Callable[[Removal], None] | None = None,
     memory: str = "2GB",
 ) -> SpoolReport:
     """Make the keys of the hours to come, count the segments of ended hours, remove them, release what is over.
 
     Running twice changes nothing. `recorded` is told of every removal and must return only when it is written down; it
-    may hear of one twice.
+    may hear of one twice. `keys` is the folder of the hours' keys where that is not the workspace's.
     """
-    with exclusive(workspace.private), Budget(workspace.private) as budget:
+    keys = keys or workspace.private
+    alone = nullcontext() if keys == workspace.private else exclusive(keys)
+    with exclusive(workspace.private), alone, Budget(workspace.private) as budget:
         run = _Run(workspace, budget, now, DuckDBEngine(memory))
         known = {site.key: site for site in rules}
         for key in known:
             run.holding(key)  # a damaged one must be known before anything is removed
-        keys = HourKeys(workspace.private)
-        keys.provide(directory, now)
+        hours = HourKeys(keys)
+        hours.provide(directory, now)
         spool.seal_abandoned(directory, now)
-        report = _count_segments(run, directory, keys, known)
+        report = _count_segments(run, directory, hours, known)
         _record(run, directory, recorded)
         made = [release for site in rules for release in _close(run, site, "beacons", whole=True)]
         _expire(run, rules)
@@ -141,7 +146,8 @@ def run_logs(
         _check_logs(run, rules, files, format)
         made = _release_days(run, rules, "logs") if run.holding(rules.key).days else []
         rules = replace(rules, crossed=_is_wide(run, rules))
-        found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
+        with at_hand(rules.protection):
+            found = run.engine.count_logs(files, rules, format=format, latest=now + clock.DAY, progress=progress)
         dropped = _hold_logs(run, rules, found, ongoing=ongoing, skip_released=skip_released or ongoing)
         made += _close(run, rules, "logs", whole=ongoing and rules.grain is not None)
         _expire(run, [rules])
@@ -344,7 +350,7 @@ def _answer(
         return []
     counts = run.holding(rules.key).counts
     wide = _wide_days(run, rules, schedule, spans)
-    made = list(answers(rules, source, schedule, periods(counts, spans, wide), run.now))
+    made = list(answers(rules, source, schedule, periods(counts, schedule, spans, wide), run.now))
     run.budget.keep(made)
     return [answer.release.release_id for answer in made]
 

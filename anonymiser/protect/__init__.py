@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from math import sqrt
@@ -72,6 +74,14 @@ def sigmas(protection: Protection, source: Source, *, wide: bool = False) -> dic
     return {s.name: s.l2 / sqrt(2 * rho * s.weight / whole) for s in known}
 
 
+@contextmanager
+def at_hand(protection: Protection) -> Iterator[None]:
+    """Meanwhile, on another thread, load OpenDP and convert the budget: that takes as long as many thousand lines."""
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(sigmas, protection, "logs")
+        yield
+
+
 def protect(rules: SiteRules, source: Source, schedule: Schedule, periods: Sequence[Period]) -> list[list[SafeCell]]:
     """The safe cells of each period, in order. Noise is drawn anew at each call: call once, keep what it returned."""
     safe: list[list[SafeCell]] = [[] for _ in periods]
@@ -131,4 +141,4 @@ def _key_delta(protection: Protection, known: Sequence[Statistic]) -> float:
     return protection.delta * DELTA_FOR_THRESHOLDS / touched
 
 
-__all__ = ["OTHER", "Period", "SafeCell", "open_ended", "protect", "sigmas", "statistics"]
+__all__ = ["OTHER", "Period", "SafeCell", "at_hand", "open_ended", "protect", "sigmas", "statistics"]

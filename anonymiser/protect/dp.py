@@ -93,8 +93,9 @@ def release(plan: Plan, tables: Sequence[Mapping[Key, int]], declared: Sequence[
 
 
 def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozenset[Key]) -> Iterator[list[Noisy]]:
+    least = plan.cut(REST)  # no key has a lower one: most keys need no closer look
     strange = [
-        sorted(key for key, count in table.items() if key not in named and key != REST and count > plan.cut(key))
+        sorted(k for k, n in table.items() if n > least and k not in named and k != REST and n > plan.cut(k))
         for table in tables
     ]
     drawn = _noised(

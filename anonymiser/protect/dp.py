@@ -93,7 +93,7 @@ def release(plan: Plan, tables: Sequence[Mapping[Key, int]], declared: Sequence[
 
 
 def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozenset[Key]) -> Iterator[list[Noisy]]:
-    least = plan.cut(REST)  # no key has a lower one: most keys need no closer look
+    least = plan.cut(("", ""))  # no key has a lower one: most keys need no closer look
     strange = [
         sorted(k for k, n in table.items() if n > least and k not in named and k != REST and n > plan.cut(k))
         for table in tables

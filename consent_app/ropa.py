@@ -146,7 +146,7 @@ MEASURES: Final = (
     "Complaints are encrypted with AES-256-GCM under a key that is kept apart from the database.",
     "Secrets have mode 0600 in a folder of 0700; looser permissions stop the start.",
     "Dashboard: Argon2id passwords, sessions that end by themselves, lock-out, roles, strict Content-Security-Policy.",
-    "`consent verify` checks all of it again: keys, ledger, notices, removal, retention, statistics.",
+    "The command consent verify checks all of it again: keys, ledger, notices, removal, retention, statistics.",
 )
 
 

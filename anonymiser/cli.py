@@ -185,15 +185,21 @@ def _workspace(out: Path) -> Workspace:
 @main.command()
 @click.argument("directory", type=_FILE)
 @click.option("--site", "sites", multiple=True, required=True, help="A site's key; may be given several times.")
+@click.option("--keys", type=_FILE, help="Folder of the hours' keys (default: `private` beside the spool).")
 @_common
 @_told
-def spool(directory: Path, sites: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def spool(directory: Path, sites: tuple[str, ...], keys: Path | None, as_json: bool, **options: Any) -> None:
     """Count the ended hours of a web server's spool, remove them, and publish what is over."""
     if not directory.is_dir():
         raise InputError(f"{directory} is no folder; name the spool of the web server")
     rules = [_rules(site, options) for site in sites]
     report = pipeline.run_spool(
-        _workspace(options["out"]), directory, rules, datetime.now(UTC), memory=_memory(options["memory"])
+        _workspace(options["out"]),
+        directory,
+        rules,
+        datetime.now(UTC),
+        keys=keys or directory.resolve().parent / "private",
+        memory=_memory(options["memory"]),
     )
     found = {"segments": report.segments, "facts": report.facts, "dropped": dict(report.dropped)}
     text = f"{report.segments} segments, {report.facts:,} facts, {len(report.releases)} periods released"

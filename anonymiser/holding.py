@@ -86,3 +86,5 @@ class Holding:
                     for key1, key2, count in rows
                 }
             )
+            if not self._file.is_settled:
+                self.save()

@@ -53,7 +53,7 @@ class HourKeys:
         first = hour_of(now)
         wanted = {first + number * _ONE for number in range(ahead // _ONE + 1)}
         missing = wanted - self._keys.keys()
-        if missing:
+        if missing or not self._file.is_settled:
             self._keys |= {hour: X25519PrivateKey.generate().private_bytes_raw() for hour in missing}
             self._save()
         self._publish(directory, first)

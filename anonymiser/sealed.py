@@ -59,6 +59,11 @@ class SealedFile:
         replace_private(self.path, sealed)
         replace_private(self.key, key.hex().encode())
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no killed write has left an older key behind; writing once more takes it away."""
+        return len(self._keys()) < 2 and not [*_leavings(self.key), *_leavings(self.path)]
+
     def _keys(self) -> list[str]:
         try:
             return self.key.read_text("ascii").split()
@@ -74,7 +79,12 @@ def require_private(path: Path) -> None:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600: after a crash either the old or the new content is there."""
+    """Write a file of mode 0600: after a crash either the old or the new content is there.
+
+    Whoever calls is the only one that writes this file: what an earlier call left by dying is removed.
+    """
+    for leaving in _leavings(path):
+        leaving.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -86,6 +96,11 @@ def replace_private(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def _leavings(path: Path) -> list[Path]:
+    """What calls of `replace_private` for this file have left by dying."""
+    return list(path.parent.glob(f".{path.name}.*"))
 
 
 def sync_directory(directory: Path) -> None:

@@ -76,7 +76,7 @@ def publish(directory: Path, keys: Mapping[datetime, bytes]) -> None:
     """Say which public keys segments of which hours are sealed to, instead of all that were said before."""
     content = "".join(f"{hour:{HOUR}} {key.hex()}\n" for hour, key in sorted(keys.items())).encode()
     file = directory / PUBLIC_KEYS
-    if not file.exists() or file.read_bytes() != content:
+    if not file.exists() or file.read_bytes() != content or list(directory.glob(f".{PUBLIC_KEYS}.*")):
         replace_private(file, content)
 
 

@@ -1,12 +1,15 @@
 """Linking: can the stored facts of one visit be strung together again, by where they lie or by what they say?
 
-The attacker reads the spool as it lies on disk. The test knows what he does not: which beacon a stored fact came from.
+The attacker reads the spool and has the key of the hour. The test knows what he does not: which beacon a stored fact
+came from.
 His luck is compared with that of the same attack on the same facts in orders drawn by chance.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -165,6 +168,20 @@ def test_frames_hold_many_beacons_and_no_row_names_one(
     assert Fact._fields == ("site", "day", "statistic", "key1", "key2", "delta")
     alike = Counter(row.fact for row in frames[0])
     assert len(alike) < len(frames[0]) / 3
+
+
+def test_without_the_key_only_lengths_are_seen(
+    sent: list[Sent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on disk has no pattern that a compressor finds, and no word of a fact."""
+    frames = stored(sent, tmp_path, monkeypatch)
+    (segment,) = spool.segments(tmp_path)
+    content = segment.path.read_bytes()
+    plain = json.dumps([row.fact for frame in frames for row in frame], separators=(",", ":")).encode()
+    assert len(plain) < len(content) < len(plain) + 200 + 40 * len(frames)
+    assert len(zlib.compress(content, 9)) >= len(content)
+    assert len(zlib.compress(plain, 9)) < len(plain) / 4
+    assert not [page for page in PAGES[1:] if page.encode() in content]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)

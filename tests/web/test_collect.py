@@ -219,6 +219,58 @@ def test_a_spool_that_takes_nothing_is_told(client: FlaskClient, here: Rooms) ->
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
+def test_without_a_key_of_the_hour_nothing_is_kept_and_decisions_are(
+    client: FlaskClient, here: Rooms, clock: Clock
+) -> None:
+    clock.forward(hours=49)
+    late = beacon(here, day=clock.now.date().isoformat())
+    assert dropped(send(client, late)) == "no-key"
+    assert segments(here.settings.spool) == []
+    site = here.sites.get("kent")
+    decision = {"site": "kent", "notice": site.notice.sha256, "method": "banner-accept-all", "lang": "en"}
+    decisions = {purpose.key: True for purpose in site.optional}
+    answer = client.post(
+        "/v1/consent", json=decision | {"decisions": decisions}, base_url=KENT, headers={"Origin": KENT}
+    )
+    assert answer.status_code == 201
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["checks"]["spool"]) == (503, False)
+    assert 'endpoint="collect.collect",status="204",reason="no-key"} 1' in client.get("/metrics").text
+    make_hour_keys(here.settings, clock.now)
+    assert client.get("/readyz").get_json()["checks"]["spool"] is True
+    assert send(client, late).status_code == 202
+    assert kept(here)
+
+
+def test_an_objection_is_honoured_where_statistics_run_by_default(client: FlaskClient, here: Rooms) -> None:
+    objected = permit(here, "surrey", statistics=False)
+    assert dropped(send(client, beacon(here, "surrey", permit=objected), SURREY)) == "permit"
+    assert (
+        send(client, beacon(here, "surrey", permit=permit(here, "surrey", explicit=False)), SURREY).status_code == 202
+    )
+
+
+def test_every_reason_is_a_line_of_the_metrics(client: FlaskClient, here: Rooms) -> None:
+    signal = {"Sec-GPC": "1"}
+    default = beacon(here, "surrey", permit=permit(here, "surrey", explicit=False))
+    earlier = here.seal.permit("kent", "0" * 64, {"statistics": True}, here.settings.clock().date())
+    answers = [
+        *(send(client, beacon(here) | change) for change in DROPS.values()),
+        send(client, default, SURREY, **signal),
+        send(client, beacon(here, permit=earlier)),
+        send(client, beacon(here), **{"User-Agent": "curl/8.0"}),
+        send(client, beacon(here), **{"Origin": "https://stranger.example"}),
+        send(client, b"x" * (facts.MAX_BYTES + 1)),
+        *(send(client, beacon(here)) for _ in range(2)),
+    ]
+    told = {dropped(answer) for answer in answers if answer.status_code == 204}
+    assert told == {*DROPS, "gpc", "notice", "bot", "origin", "size", "repeat"}
+    text = client.get("/metrics").text
+    for reason in told:
+        assert f'endpoint="collect.collect",status="204",reason="{reason}"}}' in text
+    assert 'endpoint="collect.collect",status="202"} 1' in text
+
+
 FIELDS = st.sampled_from([*FIRST, "prev", "g", "f", "key", "step", "engaged", "scroll", "referrer", "utm_campaign"])
 VALUES = st.integers(-3, 100_001) | st.text(max_size=30) | st.none() | st.lists(st.integers(0, 20), max_size=3)
 

@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.errors import FieldsError, StaleNoticeError
 from consent_app.languages import known
-from consent_app.ledger import BASES, ConsentRecord, RecordedDecision
+from consent_app.ledger import BASES, ConsentRecord, RecordedDecision, tombstones
 from consent_app.ledger.records import METHODS
 from consent_app.purposes import Mode, Purpose
 from consent_app.receipts import LONGEST_TOKEN, SECOND, VALIDITY, Receipt, receipt
@@ -204,9 +204,14 @@ def decide(rooms: Rooms, choice: Choice, earlier: Receipt | None) -> Outcome:
 
 
 def heal(rooms: Rooms, site: Site, proof: Receipt) -> None:
-    """Put a given decision back that a power cut took out of the ledger; the signed proof carries all of it."""
+    """Put a given decision back that a power cut took out of the ledger; the signed proof carries all of it.
+
+    Not where anything was erased since: it may have been this, and of what was erased nothing is left that says so.
+    """
     history = rooms.ledger.history(proof.id) if proof.id else []
     if not proof.id or any(proof.time == entry.record["time"] for entry in history):
+        return
+    if tombstones.newest(rooms.ledger) >= proof.time:
         return
     effective = {sha256: day for day, sha256 in rooms.ledger.notices()}.get(proof.notice)
     if effective is None or not proof.decisions.keys() <= _modes(site).keys():

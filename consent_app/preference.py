@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
@@ -11,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response
 
-from consent_app import handover
+from consent_app import handover, keepsakes
 from consent_app.decisions import (
     Choice,
     Outcome,
@@ -33,16 +32,10 @@ from consent_app.declared import page
 from consent_app.errors import FieldsError, StaleNoticeError
 from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
 from consent_app.languages import available, known, texts
-from consent_app.receipts import VALIDITY, Receipt
+from consent_app.receipts import Receipt
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
-READABLE: Final = "consent"
-PROOF: Final = "__Secure-consent_proof"
-RIGHTS: Final = "__Secure-consent_rights"
-# The proof goes to the two addresses that take decisions, never with a page or a beacon.
-PROOF_PATHS: Final = ("/v1/consent", "/consent")
-RIGHTS_PATH: Final = "/your-data"
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]{0,1000}")
 
 blueprint = Blueprint("preference", __name__)
@@ -130,7 +123,7 @@ def decide_by_form() -> ResponseReturnValue:
     outcome = _record(choice, _proof(site))
     there = back or url_for("preference.cookies", site=site.key, lang=choice.lang, saved=1)
     answer = redirect(iri_to_uri(there), 303)
-    _remember(answer, site, outcome)
+    keepsakes.remember(answer, site, outcome)
     return _private(answer)
 
 
@@ -163,7 +156,7 @@ def _decided(choice: Choice, token: str) -> ResponseReturnValue:
     )
     answer.status_code = 201
     if site.embed == "same-host":
-        _remember(answer, site, outcome)
+        keepsakes.remember(answer, site, outcome)
     return _private(answer)
 
 
@@ -173,49 +166,9 @@ def _record(choice: Choice, earlier: Receipt | None) -> Outcome:
     return decide(rooms(), choice, earlier)
 
 
-def _remember(answer: Response, site: Site, outcome: Outcome) -> None:
-    """Set the cookies of a decision, with lifetimes that are fixed now, and take away those of what is off.
-
-    Nothing in them tells apart two who refuse on one day, not even the second at which they lapse.
-    """
-    lasting: dict[str, Any] = {"max_age": VALIDITY, "expires": outcome.receipt.expires, "samesite": "Lax"}
-    answer.set_cookie(READABLE, outcome.value, secure=request.is_secure, **lasting)
-    for name, path in (*((PROOF, path) for path in PROOF_PATHS), (RIGHTS, RIGHTS_PATH)):
-        answer.set_cookie(name, outcome.token, path=path, secure=True, httponly=True, **lasting)
-    for name in _left_over(site, outcome.receipt.decisions):
-        for domain in (None, *_domains(request.host)):
-            answer.delete_cookie(name, domain=domain)
-
-
-def _left_over(site: Site, decisions: Mapping[str, bool]) -> Iterator[str]:
-    """Names of cookies the browser has just sent that are declared only for what is off."""
-    declared = list(_declared(site))
-    for name in request.cookies:
-        verdicts = {decisions.get(key, True) for key, pattern in declared if _matches(pattern, name)}
-        if verdicts == {False}:
-            yield name
-
-
-def _declared(site: Site) -> Iterator[tuple[str, str]]:
-    """(key of a purpose or service, name) of each declared cookie."""
-    for holder in site.holders:
-        yield from ((holder.key, cookie.name) for cookie in holder.cookies if cookie.kind == "cookie")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-def _domains(host: str) -> Iterator[str]:
-    """The host and each domain above it that a cookie can have been set for."""
-    labels = host.partition(":")[0].split(".")
-    for first in range(len(labels) - 1):
-        yield ".".join(labels[first:])
-
-
 def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: bool = False) -> Response:
     sent = signal(request.headers, site)
-    shown = page(site, lang, request.cookies.get(READABLE, ""), rooms().settings.clock(), signal=sent)
+    shown = page(site, lang, request.cookies.get(keepsakes.READABLE, ""), rooms().settings.clock(), signal=sent)
     address: dict[str, Any] = {"site": site.key, "lang": lang, "saved": 1, "return": back or None}
     languages = {tag: texts(tag)["endonym"] for tag in available()}
     html = render_template(
@@ -240,7 +193,7 @@ def _asked_site() -> Site:
 
 
 def _proof(site: Site) -> Receipt | None:
-    return rooms().seal.open(request.cookies.get(PROOF, ""), site.key)
+    return rooms().seal.open(request.cookies.get(keepsakes.PROOF, ""), site.key)
 
 
 def _language(site: Site) -> str:

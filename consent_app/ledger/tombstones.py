@@ -36,6 +36,14 @@ def find(ledger: Ledger, seq: int) -> Tombstone:
     return Tombstone(seq, json.loads(bytes(row.record)), bytes(row.nonce), bytes(row.leaf))
 
 
+def newest(ledger: Ledger) -> str:
+    """The UTC second of the newest erasure; "" while there was none."""
+    query = select(body.c.record).join(entry).where(entry.c.kind == ErasureRecord.KIND).order_by(entry.c.seq.desc())
+    with ledger.reading() as connection:
+        record = connection.execute(query.limit(1)).scalar()
+    return str(json.loads(bytes(record))["time"]) if record else ""
+
+
 def proof(ledger: Ledger, tombstone: Tombstone) -> Proof | None:
     """That it is in the signed log, its nonce as extra data; None while it is not signed. Raises ProofError."""
     return proofs.made(ledger.published, tombstone.seq, tombstone.nonce)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from consent_app import keepsakes, preference, rights_check
+from consent_app import keepsakes, rights_check
 from consent_app.ledger import holds
 from consent_app.ledger.keys import read_public
 from consent_app.settings import Settings
@@ -213,6 +213,19 @@ def test_an_erased_token_that_is_sent_again_brings_nothing_back(ann: Visitor) ->
     assert ann.token == ""
 
 
+def test_the_browser_that_still_has_the_proof_does_not_bring_the_record_back(
+    app: Flask, ann: Visitor, clock: Clock
+) -> None:
+    """A proof heals the ledger after a power cut; after an erasure it must not."""
+    clock.now = datetime.now(UTC) - timedelta(minutes=1)  # erasures are timed by the system's clock
+    ann.decides(statistics=True, embeds=True)
+    visitor(app).sends("/your-data/erase", receipt=ann.receipt, confirm="yes")
+    assert ann.opens("/v1/consent?site=kent").get_json()["decided"]
+    assert events(ann.here, ann.receipt) == []
+    ann.decides(statistics=False, embeds=False)
+    assert [entry.record["event"] for entry in ann.here.ledger.entries() if entry.kind == "consent"] == ["withdrawn"]
+
+
 def test_erasure_by_receipt_in_another_browser(app: Flask, ann: Visitor) -> None:
     answer = visitor(app).sends("/your-data/erase", receipt=ann.receipt, confirm="yes")
     assert answer.status_code == 303
@@ -291,11 +304,6 @@ def test_our_own_host_asks_which_site(app: Flask) -> None:
     page = app.test_client().get("/your-data", base_url="http://127.0.0.1:8000")
     assert all(f"/your-data?site={key}" in page.text for key in HOSTS)
     assert app.test_client().get("/your-data?site=nowhere").status_code == 404
-
-
-def test_the_cookies_have_the_names_and_places_that_decisions_give_them() -> None:
-    for name in ("READABLE", "PROOF", "RIGHTS", "PROOF_PATHS", "RIGHTS_PATH"):
-        assert getattr(keepsakes, name) == getattr(preference, name)
 
 
 def test_the_cookies_of_an_objection_are_those_of_a_refusal(app: Flask) -> None:

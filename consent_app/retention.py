@@ -7,12 +7,13 @@ complaints. What a legal hold covers stays, and is said to stay.
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
+from typing import Final
 
-from consent_app.ledger import ConsentRecord, Entry, Ledger
+from consent_app.ledger import ConsentRecord, Entry, Ledger, complaints
 from consent_app.ledger.holds import Hold, held, standing
 from consent_app.ledger.records import MOST_ERASED
 from consent_app.sites import LONGEST_KEPT, Sites
@@ -20,16 +21,23 @@ from consent_app.sites import LONGEST_KEPT, Sites
 __all__ = ["Due", "due", "held", "months_before", "run"]
 
 
+LONGEST_COMPLAINT: Final = 12  # months, of a site that is declared no more
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is past its time: the entries of consent records that may go, those that a hold keeps, with that hold."""
+    """What is past its time: the entries of consent records that may go, those that a hold keeps, with that hold, and
+    the reference numbers of complaints that may go.
+    """
 
     entries: tuple[int, ...] = ()
     held: tuple[tuple[int, Hold], ...] = ()
+    complaints: tuple[str, ...] = ()
 
 
 def due(ledger: Ledger, sites: Sites, now: datetime) -> Due:
-    """The consent records whose validity ended longer ago than their site keeps them.
+    """The consent records whose validity ended, and the complaints that were closed, longer ago than their site keeps
+    them. A hold over a whole site keeps its complaints too.
 
     A site that is declared no more is kept as long as any may be. Read in the log's order up to the first record that
     is younger than the shortest of these times: no later one can be due.
@@ -41,7 +49,7 @@ def due(ledger: Ledger, sites: Sites, now: datetime) -> Due:
     for found in _past(ledger, now.date(), months):
         hold = next((each for each in holds if each.covers(found.record["site"], found.seq)), None)
         kept.append((found.seq, hold)) if hold else may_go.append(found.seq)
-    return Due(tuple(may_go), tuple(kept))
+    return Due(tuple(may_go), tuple(kept), tuple(_complaints(ledger, sites, now.date(), holds)))
 
 
 def run(ledger: Ledger, sites: Sites, now: datetime) -> Due:
@@ -50,6 +58,8 @@ def run(ledger: Ledger, sites: Sites, now: datetime) -> Due:
     entries = iter(found.entries)
     while part := tuple(islice(entries, MOST_ERASED)):
         ledger.erase_entries(part)
+    if found.complaints:
+        complaints.forget(ledger, found.complaints)
     return found
 
 
@@ -69,3 +79,12 @@ def _past(ledger: Ledger, today: date, months: Mapping[str, int]) -> Iterator[En
         kept = months.get(found.record["site"], LONGEST_KEPT)
         if date.fromisoformat(found.record["valid_until"]) < months_before(today, kept):
             yield found
+
+
+def _complaints(ledger: Ledger, sites: Sites, today: date, holds: Sequence[Hold]) -> Iterator[str]:
+    months = {site.key: site.complaint_retention_months for site in sites}
+    held_sites = {hold.site for hold in holds if not hold.entries}
+    for reference, site, closed in complaints.closed(ledger):
+        before = months_before(today, months.get(site, LONGEST_COMPLAINT))
+        if site not in held_sites and date.fromisoformat(closed[:10]) < before:
+            yield reference

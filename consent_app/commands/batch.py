@@ -34,8 +34,9 @@ def batch(now: datetime | None) -> None:
         f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"
         f" to {settings.stats_file}"
     )
-    if kept.entries:
-        click.echo(f"  {len(kept.entries):,} consent records were past their time and are erased")
+    if kept.entries or kept.complaints:
+        told = f"{len(kept.entries):,} consent records and {len(kept.complaints):,} complaints"
+        click.echo(f"  {told} were past their time and are erased")
     for reason, count in sorted(report.dropped.items()):
         click.echo(f"  {count:,} facts left out: {reason}")
     for fault in (*report.damaged, *unsigned):

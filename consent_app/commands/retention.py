@@ -35,7 +35,8 @@ def run() -> None:
     settings = Settings.from_environment()
     with opened(settings) as ledger:
         found = schedule.run(ledger, Sites.load(settings.sites_file), settings.clock())
-    click.echo(f"{len(found.entries)} consent records erased; {len(found.held)} stay under a legal hold")
+    click.echo(f"{len(found.entries)} consent records and {len(found.complaints)} complaints erased")
+    click.echo(f"{len(found.held)} consent records stay under a legal hold")
 
 
 @click.group()
@@ -85,12 +86,12 @@ def checks(settings: Settings) -> Iterator[Check]:
     """Whether anything is kept past its time."""
     with opened(settings) as ledger:
         found = schedule.due(ledger, Sites.load(settings.sites_file), settings.clock())
-    if found.entries:
-        sentence = f"{len(found.entries)} consent records are past their time, the oldest is entry {found.entries[0]}"
+    if found.entries or found.complaints:
+        sentence = f"{len(found.entries)} consent records and {len(found.complaints)} complaints are past their time"
         yield Check("retention", False, f"{sentence}; run `consent retention run`, and see that `consent batch` runs")
         return
     kept = f"; {len(found.held)} stay under a legal hold" if found.held else ""
-    yield Check("retention", True, f"no consent record is kept past its time{kept}")
+    yield Check("retention", True, f"no consent record and no complaint is kept past its time{kept}")
 
 
 def _covered(made: holds.Hold) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from consent_app.ledger.store import Ledger
 from consent_app.ledger.tables import complaint
@@ -56,11 +56,20 @@ def of_sites(ledger: Ledger, sites: Iterable[str]) -> list[SealedComplaint]:
     return sorted(found, key=lambda row: (bool(row.closed), row.due, row.opened, row.reference))
 
 
-def forget(ledger: Ledger, site: str, closed_before: str) -> int:
-    """Delete what was closed before that UTC second (or day) on a site; returns how many rows went."""
-    gone = delete(complaint).where(complaint.c.site == site, complaint.c.closed < closed_before)
+def closed(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """(reference, site, UTC second of its closing) of every complaint that is closed, oldest first."""
+    query = select(complaint.c.reference, complaint.c.site, complaint.c.closed).where(complaint.c.closed.is_not(None))
+    with ledger.reading() as connection:
+        rows = connection.execute(query.order_by(complaint.c.closed, complaint.c.reference))
+        return [(row.reference, row.site, row.closed) for row in rows]
+
+
+def forget(ledger: Ledger, references: Iterable[str]) -> None:
+    """Delete complaints."""
+    gone = delete(complaint).where(complaint.c.reference == bindparam("gone"))
     with ledger.writing() as connection:
-        return int(connection.execute(gone).rowcount)
+        for reference in references:
+            connection.execute(gone, {"gone": reference})
 
 
 def _read(row: Row[Any]) -> SealedComplaint:

@@ -12,10 +12,12 @@ from click.testing import CliRunner
 
 from consent_app import retention
 from consent_app.commands import main
+from consent_app.complaints import Complaints
 from consent_app.errors import FieldsError, NotFoundError
 from consent_app.ledger import Ledger, holds
 from consent_app.settings import Settings
 from consent_app.sites import Sites
+from tests.web.conftest import Clock
 from tests.web.ledger_records import GIVEN, REFUSED, REMOVED, TEXT, given, verdicts
 
 NOW = datetime(2029, 7, 1, 12, tzinfo=UTC)
@@ -106,6 +108,22 @@ def test_a_hold_names_what_is_there_and_a_day_to_come(ledger: Ledger) -> None:
     assert [entry.kind for entry in ledger.entries()] == ["consent"]
 
 
+def test_complaints_go_a_year_after_they_were_closed(
+    ledger: Ledger, sites: Sites, settings: Settings, clock: Clock
+) -> None:
+    filed = Complaints.of(settings, ledger)
+    shut, still_open = filed.open("kent", "The banner came back."), filed.open("kent", "So did mine.")
+    filed.answer(shut.reference, "It is mended.", close=True)
+    assert retention.due(ledger, sites, datetime(2027, 11, 24, tzinfo=UTC)).complaints == ()
+    day = datetime(2027, 11, 25, tzinfo=UTC)
+    made = holds.add(ledger, "kent", [], reason="Claim", by="legal", until=date(2027, 12, 31), now=day)
+    assert retention.due(ledger, sites, day).complaints == ()
+    holds.end(ledger, made.hold, "legal", day)
+    assert retention.run(ledger, sites, day).complaints == (shut.reference,)
+    assert [found.reference for found in filed.of_sites(["kent"])] == [still_open.reference]
+    assert b"mended" not in b"".join(file.read_bytes() for file in settings.home.rglob("ledger.db*"))
+
+
 @pytest.mark.parametrize(
     ("day", "months", "before"),
     [("2029-06-22", 25, "2027-05-22"), ("2028-03-31", 1, "2028-02-29"), ("2028-01-15", 1, "2027-12-15")],
@@ -122,15 +140,15 @@ def test_the_command_line_holds_checks_and_erases(home: Path, ledger: Ledger) ->
         assert result.exit_code == code, result.output
         return result.output
 
-    assert "FAIL retention: 1 consent records are past their time" in run("retention check", code=1)
+    assert "FAIL retention: 1 consent records and 0 complaints are past their time" in run("retention check", code=1)
     made = run("hold add kent --by legal --until 2999-12-31 --receipt", OLD.id, "--reason", "Claim 17")
     name = made.split()[1]
     assert f"{name}  until 2999-12-31  kent, entries 0  by legal: Claim 17" in run("hold list")
-    assert "0 consent records erased; 1 stay" in run("retention run")
+    assert "1 consent records stay under a legal hold" in run("retention run")
     assert "1 stay under a legal hold" in run("retention check")
     run("hold end --by legal", name)
     assert "No hold stands." in run("hold list")
-    assert "1 consent records erased" in run("retention run")
+    assert "1 consent records and 0 complaints erased" in run("retention run")
     assert "no such site" in run("hold add nowhere --by legal --until 2999-12-31 --reason x", code=2)
 
 
@@ -139,8 +157,8 @@ def test_the_batch_lets_go_and_verify_says_so(home: Path, ledger: Ledger) -> Non
     env = {"CONSENT_HOME": str(home)}
     assert "FAIL retention" in CliRunner().invoke(main, ["verify"], env=env).output
     result = CliRunner().invoke(main, ["batch"], env=env)
-    assert "1 consent records were past their time" in result.output, result.output
+    assert "1 consent records and 0 complaints were past their time" in result.output, result.output
     assert (
-        "ok   retention: no consent record is kept past its time"
+        "ok   retention: no consent record and no complaint is kept past its time"
         in CliRunner().invoke(main, ["verify"], env=env).output
     )

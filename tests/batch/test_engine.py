@@ -153,9 +153,21 @@ def test_columns_that_change_inside_an_iis_file(tmp_path: Path) -> None:
     assert found.counts["2026-05-18", "pages", "/b", ""] == 1
 
 
-def test_virtual_hosts_in_front(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "host", ["www.kent.example:443", "cafe.de:80", "10.0.0.1", "10.0.0.1:8080", "[fe80::1]", "abc"]
+)
+def test_virtual_hosts_in_front(tmp_path: Path, host: str) -> None:
+    """Whatever the host looks like, the browser is told by the address after it: two of them, not one."""
     path = tmp_path / "access.log"
-    path.write_text(f"www.kent.example:443 {line('/a')}\nwww.kent.example:443 {line('/b')}\n")
+    other = line("/b").replace("192.0.2.7", "2001:db8::7")
+    path.write_text(f"{host} {line('/a')}\n{host} {line('/b')}\n{host} {other}\n")
+    assert agree(path, RULES, oracle.combined).counts["2026-05-17", "visitors", "", ""] == 2
+
+
+@pytest.mark.parametrize("user", ["ann", "Ann Lee", "10.0.0.1", "ann [x"])
+def test_users_are_no_part_of_the_address(tmp_path: Path, user: str) -> None:
+    path = tmp_path / "access.log"
+    path.write_text(f"{line('/a')}\n{line('/b').replace(' - - [', f' - {user} [')}\n")
     assert agree(path, RULES, oracle.combined).counts["2026-05-17", "visitors", "", ""] == 1
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,12 +23,15 @@ import pytest
 from flask import Flask
 
 from anonymiser.hour_keys import HourKeys
+from anonymiser.segments import PUBLIC_KEYS
 from anonymiser.spool import segments
 from anonymiser.unsealing import read
 from consent_app import create_app
 from consent_app.home import make_hour_keys
+from consent_app.receipts import Seal
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import Sites
 
 STARTER = Path(__file__).parents[2] / "consent_app" / "starter"
 NOW = datetime(2026, 11, 24, 12, 15, tzinfo=UTC)
@@ -59,16 +69,13 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 def beacon(here: Rooms, number: int, **changes: Any) -> bytes:
     site = here.sites.get("kent")
     whole = {purpose.key: True for purpose in site.optional}
-    document = {
-        "schema": 1,
-        "site": "kent",
-        "permit": here.seal.permit("kent", site.notice.sha256, whole, NOW.date()),
-        "nonce": f"{number:016x}",
-        "day": "2026-11-24",
-        "kind": "pageview",
-        "path": "/furniture",
-    }
-    return json.dumps(document | FIRST | changes).encode()
+    permit = here.seal.permit("kent", site.notice.sha256, whole, NOW.date())
+    return json.dumps(document(number, permit=permit, day="2026-11-24", **changes)).encode()
+
+
+def document(number: int, **changes: Any) -> dict[str, Any]:
+    start = {"schema": 1, "site": "kent", "nonce": f"{number:016x}", "kind": "pageview", "path": "/furniture"}
+    return start | FIRST | changes
 
 
 def visits() -> Iterator[dict[str, Any]]:
@@ -160,3 +167,89 @@ def test_the_search_would_find_them(app: Flask) -> None:
     (here.settings.home / "leak.txt").write_bytes(f"x{quote(EMAIL)}y".encode())
     assert any(EMAIL in found for found in leaks(here.settings.home))
     here.spool.close()
+
+
+# -- every byte of every disk they may write to, by the real commands -------------------------------------------------
+
+PROGRAM = "import sys; from consent_app.commands import main; main(sys.argv[1:])"
+FACTS = (b"/furniture", b"Firefox", b"Europe", b"page", b"visitors")
+Consent = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def consent(tmp_path: Path) -> Iterator[Consent]:
+    """The `consent` command; what it says, its temporary files and what a crash leaves all lie under one folder."""
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "CONSENT_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp")}
+    environment |= {"HOME": str(tmp_path), "CONSENT_TRUSTED_PROXIES": "1", "CONSENT_MIX_BEACONS": "8"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / "said.log").open("ab") as log:
+            command = [sys.executable, "-c", PROGRAM, *arguments]
+            begun.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def post(port: int, body: bytes, address: str) -> int:
+    headers = {"Host": "kent.localhost:8000", "Origin": KENT, "User-Agent": AGENT, "Content-Type": "text/plain"}
+    headers |= {"X-Forwarded-For": address, "Referer": f"{KENT}/{EMAIL}", "Cookie": f"other={TOKEN}"}
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/v1/collect", body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    while True:
+        assert process.poll() is None
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
+            return
+        time.sleep(0.05)
+
+
+def found_on(around: Path) -> list[str]:
+    """Canaries in what files hold and in what they are called, and facts that lie readable before they are counted."""
+    files = [file for file in around.rglob("*") if file.is_file()]
+    found = [f"{file}: {canary}" for file in files for canary in leaks_in(str(file).encode() + file.read_bytes())]
+    waiting = [file for file in files if {"spool", "private", "tmp"} & {*file.relative_to(around).parts}]
+    return found + [f"{file}: {word!r}" for file in waiting for word in FACTS if word in file.read_bytes()]
+
+
+def test_no_identifier_on_disk_while_the_real_server_runs_stops_and_is_counted(
+    tmp_path: Path, consent: Consent
+) -> None:
+    home = tmp_path / "home"
+    assert consent("init").wait(300) == 0
+    settings = Settings.from_environment({}, home=home)
+    seal, site = Seal(settings.signing_keys, settings.clock), Sites.load(settings.sites_file).get("kent")
+    today = datetime.now(site.zone).date()
+    whole = {purpose.key: True for purpose in site.optional}
+    fixed = {"permit": seal.permit("kent", site.notice.sha256, whole, today), "day": today.isoformat()}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = consent("serve", "--bind", f"127.0.0.1:{port}")
+    wait_for(port, server)
+    bodies = [json.dumps(document(number, **fixed, **changes)).encode() for number, changes in enumerate(visits())]
+    answers = [post(port, body, (ADDRESS, ADDRESS6)[number % 2]) for number, body in enumerate(bodies)]
+    assert answers.count(202) > 40
+    assert sum(segment.path.stat().st_size for segment in segments(settings.spool)) > 5000
+    assert found_on(tmp_path) == []
+    server.terminate()
+    assert server.wait(300) == 0
+    keys = HourKeys(settings.private)
+    assert sum(len(read(segment, keys).facts) for segment in segments(settings.spool)) > 200
+    assert found_on(tmp_path) == []
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert consent("batch", "--now", later.isoformat()).wait(300) == 0
+    assert [file.name for file in settings.spool.iterdir()] == [PUBLIC_KEYS]
+    assert (settings.private / "holding" / "kent.counts").stat().st_size > 1000
+    assert found_on(tmp_path) == []

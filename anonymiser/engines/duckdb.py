@@ -33,7 +33,7 @@ from anonymiser.weblogs.targets import ASSET_TARGET, Target, read_target
 
 IDLE_MINUTES: Final = 30
 ROWS_AT_ONCE: Final = 50_000
-EVENTS_AT_ONCE: Final = 1_000_000
+EVENTS_AT_ONCE: Final = 400_000
 ODD_AT_ONCE: Final = 64 * 1024 * 1024
 LIMITS: Final = {
     "views": bounds.VIEWS_PER_DAY,
@@ -81,6 +81,7 @@ class DuckDBEngine:
             requests = Requests()
             digests = _read(connection, requests, files, formats, latest, progress)
             _dictionaries(connection, requests, rules)
+            pa.default_memory_pool().release_unused()
             return _result(connection, requests, digests, crossed=rules.crossed)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:

@@ -64,6 +64,8 @@ def test_good_lines_need_no_sql(name: str, ending: bytes) -> None:
 
 ODD: dict[str, bytes] = {
     "an escaped quote": b'192.0.2.7 - - [17/May/2026:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "a \\"b\\" c"',
+    "two backslashes": b'192.0.2.7 - - [17/May/2026:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "a \\\\ c"',
+    "a backslash in an address": b'192.0\\.2.7 - - [17/May/2026:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "b"',
     "a user": b'192.0.2.7 - ann [17/May/2026:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "b"',
     "a virtual host": b'a.example 192.0.2.7 - - [17/May/2026:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "b"',
     "a leap second": b'192.0.2.7 - - [30/Jun/2015:23:59:60 +0000] "GET /a HTTP/1.1" 200 5 "-" "b"',

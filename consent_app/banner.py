@@ -247,10 +247,13 @@ def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:
     for name, mode in (("tell", "objectable"), ("ask", "consent")):
         titles = [speaker.say(purpose.title) for purpose in speaker.site.optional if purpose.mode == mode]
         if titles:
-            said = escape(speaker.texts[name])
-            yield said.format(controller=speaker.site.controller, purposes=speaker.listed(titles))
-    if speaker.site.covers:
-        yield escape(speaker.texts["covers"]).format(sites=speaker.listed(speaker.site.covers.values()))
+            said = escape(speaker.texts[name]).format(controller=speaker.site.controller, purposes=speaker.listed(titles))
+            yield Markup("{} {}").format(said, _covered(speaker)) if speaker.site.covers else said
+
+
+def _covered(speaker: Speaker) -> Markup:
+    """Which other sites the choice may be taken along to."""
+    return escape(speaker.texts["covers"]).format(sites=speaker.listed(speaker.site.covers.values()))
 
 
 def _default_permit(rooms: Rooms, site: Site) -> str:

@@ -76,14 +76,22 @@ def site_app(site: DemoSite, rooms: Rooms) -> Flask:
     app = Flask(__name__, static_url_path=STATIC.rstrip("/"))
     app.jinja_env.globals["consent_banner"] = lambda key: banner.macro(rooms, key, request)
     by_path = {page.path: page for page in site.pages}
+    family = [(key, name, _here(rooms, key)) for key, name in rooms.sites.get(site.key).covers.items()]
 
     @app.get("/", defaults={"path": ""})
     @app.get("/<path:path>")
     def page(path: str) -> str:
         shown = by_path.get(f"/{path}") or abort(404)
-        return render_template("site.html", site=site, page=shown, consent_origin=rooms.settings.public_url)
+        origin = rooms.settings.public_url
+        return render_template("site.html", site=site, page=shown, consent_origin=origin, family=family)
 
     return app
+
+
+def _here(rooms: Rooms, key: str) -> str:
+    """The origin of that site which the demo serves."""
+    origins = rooms.sites.get(key).origins
+    return next((origin for origin in origins if ".localhost" in origin), origins[0])
 
 
 def welcome_app(sites: tuple[DemoSite, ...], port: int) -> Flask:

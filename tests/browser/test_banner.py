@@ -264,7 +264,7 @@ def test_the_search_term_of_the_sites_own_search_is_counted(page: Page, beacons:
 def test_preferences_allow_one_purpose_and_return_the_focus(page: Page, beacons: Beacons, stage: Stage) -> None:
     page.goto(stage.kent)
     choose(page, "Reject all")
-    opener = page.locator("footer [data-consent-open]")
+    opener = page.locator('footer [data-consent-open=""]')
     opener.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Cookie settings")
@@ -326,7 +326,7 @@ def test_withdrawal_clears_and_stops_at_once(
     if way == "api":
         page.evaluate("ConsentBanner.withdraw()")
     else:
-        page.locator("footer [data-consent-open]").click()
+        page.locator('footer [data-consent-open=""]').click()
         page.get_by_role("dialog").get_by_role("button", name="Reject all").click()
     expect(page.get_by_role("status")).to_have_text("Saved. You can change this at any time.")
     until(page, "indexedDB.databases().then((all) => all.length === 0)")

@@ -116,6 +116,12 @@ def add_pages(app: Flask, key: str, origin: str) -> None:
         banner = script if origin else render_template_string("{{ consent_banner('kent') }}")
         return TAGS.format(origin=origin, site=key, banner=banner)
 
+    @app.get("/necessary")
+    def necessary() -> str:
+        waiting = '<script type="text/plain" data-category="{}">ran.push("{}")</script>'
+        body = "".join(waiting.format(name, name) for name in ("necessary", "statistics", "necesary"))
+        return tags().replace("</main>", f"{body}</main>")
+
     @app.get("/a-map")
     def a_map() -> str:
         return "<!doctype html><title>Map</title><p>A map.</p>"
@@ -373,6 +379,58 @@ def test_an_objectable_banner_says_what_runs_and_turns_it_off_by_one_click(page:
     assert records(stage)[-1]["event"] == "objected"
 
 
+# --- from one site to another -----------------------------------------------------------------------------------------
+
+FAMILY: Final = """(href) => {
+  const link = document.createElement("a");
+  Object.assign(link, { href, textContent: "Our defibrillators" });
+  link.dataset.consentHandover = "defibrental";
+  document.querySelector("main").prepend(link);
+}"""
+
+
+def test_a_choice_goes_along_to_a_site_that_the_banner_names(page: Page, stage: Stage) -> None:
+    page.goto(tags(stage, "kent"))
+    asked(page)
+    expect(bar(page)).to_contain_text("DefibRental Solutions")
+    choose(page, "Accept all")
+    before = len(records(stage))
+    page.evaluate(FAMILY, stage.defibrental + "/tags/?from=kent#map")
+    page.get_by_role("link", name="Our defibrillators").click()
+    page.wait_for_url(stage.defibrental + "/**")
+    until(page, "!!window.ConsentBanner?.validConsent?.() && ran.length > 0")
+    assert page.url == stage.defibrental + "/tags/?from=kent"
+    assert bar(page).count() == 0 or bar(page).is_hidden()
+    assert "film.1+map.1+statistics.1" in kept(page)
+    (record,) = records(stage)[before:]
+    assert (record["site"], record["method"], record["event"]) == ("defibrental", "handover", "given")
+    page.reload()
+    until(page, "!!window.ConsentBanner?.validConsent?.()")
+    assert len(records(stage)) == before + 1
+
+
+def test_without_a_choice_it_is_a_plain_link_and_junk_is_no_choice(page: Page, stage: Stage) -> None:
+    page.goto(tags(stage, "kent"))
+    asked(page)
+    before = len(records(stage))
+    page.evaluate(FAMILY, stage.defibrental + "/tags/#consent=junk")
+    page.get_by_role("link", name="Our defibrillators").click()
+    page.wait_for_url(stage.defibrental + "/**")
+    asked(page)
+    expect(bar(page)).to_be_visible()
+    assert page.url == stage.defibrental + "/tags/"
+    assert page.evaluate("ConsentBanner.validConsent()") is False and len(records(stage)) == before
+
+
+def test_what_is_necessary_runs_without_a_choice(page: Page, stage: Stage, key: str) -> None:
+    page.goto(f"{getattr(stage, key)}/necessary")
+    until(page, "ran.includes('necessary')")
+    asked(page)
+    assert page.evaluate("[ran, ConsentBanner.acceptedCategory('necessary'), ConsentBanner.validConsent()]") == [
+        ["necessary"], True, False,
+    ]  # fmt: skip
+
+
 # --- withdrawal -------------------------------------------------------------------------------------------------------
 
 SPREAD: Final = """async () => {
@@ -499,7 +557,7 @@ def test_a_choice_is_not_lost_with_the_network(
         page.wait_for_timeout(LOOK)
     (record,) = records(stage)[before:]
     assert record["method"] == "banner-accept-all" and len(record["id"]) == 32
-    until(page, "!(localStorage.consent || document.cookie).includes('~!')")
+    until(page, "!(localStorage.consent || document.cookie).includes('~banner-accept-all')")
 
 
 def test_cookies_that_are_blocked_lead_to_no_loop(page: Page, visitor: BrowserContext, stage: Stage) -> None:

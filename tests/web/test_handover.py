@@ -1,11 +1,13 @@
-"""A choice taken along to another site of the family: for that site alone, once, for a minute, and without any id."""
+"""A choice taken along to another site of the family: for that site alone, once, for a minute, and without any id.
+
+In the starter kent's banner covers defibrental, and no other site.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +23,6 @@ from tests.web.conftest import Clock
 KENT = "http://kent.localhost:8000"
 DEFIBRENTAL = "http://defibrental.localhost:8000"
 SURREY = "http://surrey.localhost:8000"
-
-
-@pytest.fixture
-def app(home: Path, make_app: Callable[[Settings], Flask], settings: Settings) -> Flask:
-    """Kent's banner covers defibrental and no other site."""
-    file = home / "sites.toml"
-    file.write_text(file.read_text("utf-8").replace("[site.kent]", '[site.kent]\ncovers = ["defibrental"]', 1), "utf-8")
-    return make_app(settings)
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
     python bench/ledger.py                    everything, a million entries
     python bench/ledger.py 100000             a smaller ledger to verify
     python bench/ledger.py 0 http             the server only
+    python bench/ledger.py 0 append           the ledger only
+
+CONSENT_LEDGER_URL may name an empty database of PostgreSQL for the last one; the others use files.
 
 Decisions over HTTP: `consent serve --workers 2` and the client share the machine; the server is killed at the end, and
-what it had answered must be in the ledger.
+what it had answered must be in the ledger. First as many as it takes, then four fifths of that at a steady pace, where
+a decision's time runs from when it was due.
 """
 
 from __future__ import annotations
@@ -75,17 +79,18 @@ def tell(what: str, value: str) -> None:
     print(f"  {what:<58} {value}", flush=True)
 
 
-def new(folder: Path) -> Ledger:
+def new(folder: Path, url: str = "") -> Ledger:
     """An empty ledger with one notice."""
     folder.mkdir(mode=0o700)
-    ledger = Ledger(folder / "ledger.db")
+    ledger = Ledger(folder / "ledger.db", url)
     ledger.archive_notice(TEXT, "2026-11-01")
     return ledger
 
 
 def append(folder: Path) -> None:
     """Decisions a second, appended by threads of one process, signed meanwhile."""
-    with new(folder) as ledger:
+    url = Settings.from_environment().ledger_url
+    with new(folder, url) as ledger:
 
         def work(number: int) -> None:
             for place in range(APPENDS // THREADS):
@@ -101,7 +106,7 @@ def append(folder: Path) -> None:
         assert ledger.sequence() == APPENDS
         everything, spent = perf_counter() - start, process_time() - spent
         assert all(check.ok for check in ledger.verify())
-    tell("ledger alone, decisions/s (safe from the process's death)", f"{APPENDS / appended:,.0f}")
+    tell(f"ledger alone, in {'PostgreSQL' if url else 'SQLite'}, decisions/s", f"{APPENDS / appended:,.0f}")
     tell("processor time for each, signed", f"{spent / APPENDS * 1000:.2f} ms")
     tell("the same until signed and on disk", f"{APPENDS / everything:,.0f}")
 
@@ -156,27 +161,35 @@ def http(folder: Path) -> None:
         "lang": "en",
     }
     with server(folder) as (port, group):
-        burst(port, site.origins[0], json.dumps(decision), WARM_UP)
-        before = cpu_seconds(group)
-        answers, times = burst(port, site.origins[0], json.dumps(decision), SECONDS)
-        spent = cpu_seconds(group) - before
-        ids = [json.loads(answer)["receipt"] for answer in answers]
-        start = perf_counter()
+        client = Client(port, site.origins[0], json.dumps(decision))
+        client.run(WARM_UP)
+        before, start = cpu_seconds(group), len(client.answers)
+        client.run(SECONDS)
+        spent, count = cpu_seconds(group) - before, len(client.answers) - start
+        full = sorted(client.times[start:])
+        client.run(SECONDS, rate := 0.8 * count / SECONDS)
+        paced = sorted(client.times[start + count :])
+        ids = [json.loads(answer)["receipt"] for answer in client.answers]
+        began = perf_counter()
         while b" 200 " not in asked(port, f"GET /v1/receipts/{ids[-1]}.tlog-proof HTTP/1.1"):
             sleep(0.02)
-        signed = perf_counter() - start
+        signed = perf_counter() - began
     with Ledger(settings.ledger_file) as ledger:
         kept = [entry.record.get("id") for entry in ledger.entries()]
         assert set(ids) <= set(kept), "an acknowledged decision is not in the ledger"
         assert len(kept) == len(set(kept)), "a decision is there twice"
         ledger.sequence()
         assert all(check.ok for check in ledger.verify())
-    times.sort()
-    tell("POST /v1/consent, two workers, decisions/s", f"{len(ids) / SECONDS:,.0f}")
-    tell("processor time of the server for each", f"{spent / len(ids) * 1000:.2f} ms")
-    middle, late = times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000
-    tell(f"its latency at full load ({CONNECTIONS} connections), median and p99", f"{middle:.0f} ms, {late:.0f} ms")
+    tell("POST /v1/consent, two workers, decisions/s", f"{count / SECONDS:,.0f}")
+    tell("processor time of the server for each", f"{spent / count * 1000:.2f} ms")
+    tell(f"its latency at full load ({CONNECTIONS} connections), median and p99", milliseconds(full))
+    tell(f"its latency at {rate:,.0f} decisions/s (80 %), median and p99", milliseconds(paced))
     tell("from the last answer until it is signed", f"{signed:.2f} s")
+
+
+def milliseconds(times: list[float]) -> str:
+    """Median and 99th percentile of sorted times."""
+    return f"{times[len(times) // 2] * 1000:.0f} ms, {times[len(times) * 99 // 100] * 1000:.0f} ms"
 
 
 @contextmanager
@@ -216,45 +229,58 @@ def asked(port: int, line: str) -> bytes:
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def burst(port: int, origin: str, body: str, seconds: float) -> tuple[list[bytes], list[float]]:
-    """Keep CONNECTIONS busy for that long; the bodies of all answers, and how long each took."""
-    selector = selectors.DefaultSelector()
-    answers: list[bytes] = []
-    times: list[float] = []
-    count = 0
+class Client:
+    """Keeps its connections busy, or sends at a steady pace; collects the body of each answer and how long it took."""
 
-    def send(connection: socket.socket) -> None:
-        nonlocal count
-        count += 1
+    def __init__(self, port: int, origin: str, body: str) -> None:
+        self._port, self._origin, self._body = port, origin, body
+        self._count = 0
+        self.answers: list[bytes] = []
+        self.times: list[float] = []
+
+    def run(self, seconds: float, rate: float = 0) -> None:
+        """Send for that long: whenever a connection is free, or `rate` decisions a second, each due at its moment."""
+        selector = selectors.DefaultSelector()
+        idle = [socket.create_connection(("127.0.0.1", self._port), timeout=30) for _ in range(CONNECTIONS)]
+        connections = list(idle)
+        start, sent = perf_counter(), 0
+
+        def due() -> float:
+            return start + sent / rate if rate else perf_counter()
+
+        while selector.get_map() or due() < start + seconds:
+            while idle and (moment := due()) <= perf_counter() and moment < start + seconds:
+                self._send(idle.pop(), selector, moment)
+                sent += 1
+            idle += self._received(selector, 0.001 if rate else 0.05)
+        for connection in connections:
+            connection.close()
+
+    def _send(self, connection: socket.socket, selector: selectors.BaseSelector, due: float) -> None:
+        self._count += 1
+        count = self._count
         address = f"10.{count >> 16 & 255}.{count >> 8 & 255}.{count & 255}"
         head = (
-            f"POST /v1/consent HTTP/1.1\r\nHost: kent.localhost\r\nOrigin: {origin}\r\nX-Forwarded-For: {address}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST /v1/consent HTTP/1.1\r\nHost: kent.localhost\r\nOrigin: {self._origin}\r\n"
+            f"X-Forwarded-For: {address}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(self._body)}\r\n\r\n"
         )
-        connection.sendall((head + body).encode())
-        selector.modify(connection, selectors.EVENT_READ, [perf_counter(), b""])
+        connection.sendall((head + self._body).encode())
+        selector.register(connection, selectors.EVENT_READ, [due, b""])
 
-    for _ in range(CONNECTIONS):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-        selector.register(connection, selectors.EVENT_READ, [])
-        send(connection)
-    end = perf_counter() + seconds
-    while selector.get_map():
-        for key, _ in selector.select():
+    def _received(self, selector: selectors.BaseSelector, wait: float) -> list[socket.socket]:
+        free = []
+        for key, _ in selector.select(wait):
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
             key.data[1] += connection.recv(65_536)
             answer = whole(key.data[1])
-            if answer is None:
-                continue
-            times.append(perf_counter() - key.data[0])
-            answers.append(answer)
-            if perf_counter() < end:
-                send(connection)
-            else:
+            if answer is not None:
+                self.times.append(perf_counter() - key.data[0])
+                self.answers.append(answer)
                 selector.unregister(connection)
-                connection.close()
-    return answers, times
+                free.append(connection)
+        return free
 
 
 def whole(content: bytes) -> bytes | None:

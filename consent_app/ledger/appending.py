@@ -7,11 +7,12 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, Dialect, bindparam, insert, select
 
 from consent_app.errors import UnavailableError
 from consent_app.ledger.engine import Database
@@ -21,13 +22,6 @@ from consent_app.ledger.verification import TAG
 
 NONCE_BYTES: Final = 32
 _NEXT: Final = "SELECT coalesce(max(seq), -1) + 1 FROM entry"
-# Newest first: of several that are the same, the oldest is looked at last and counts.
-_ABOUT: Final = (
-    select(entry.c.seq, entry.c.kind, entry.c.leaf, body.c.subject, body.c.record)
-    .join(body)
-    .where(body.c.subject.in_(bindparam("subjects", expanding=True)))
-    .order_by(entry.c.seq.desc())
-)
 Key = tuple[str, str, bytes]
 
 
@@ -61,6 +55,28 @@ class Waiting:
         return _key(self.record.KIND, self.record.subject, self.content) if self.record.subject else None
 
 
+class _Statements:
+    """What is run for every decision, put together once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._about: dict[int, str] = {}
+        self.add_entry = self._text(insert(entry))
+        self.add_body = self._text(insert(body))
+
+    def about(self, count: int) -> str:
+        """The entries about so many subjects; of several that are the same, the oldest comes last and counts."""
+        if count not in self._about:
+            columns = (entry.c.seq, entry.c.kind, entry.c.leaf, body.c.subject, body.c.record)
+            subjects: list[Any] = [bindparam(f"s{place}") for place in range(count)]
+            query = select(*columns).join(body).where(body.c.subject.in_(subjects)).order_by(entry.c.seq.desc())
+            self._about[count] = self._text(query)
+        return self._about[count]
+
+    def _text(self, statement: Any) -> str:
+        return str(statement.compile(dialect=self._dialect))
+
+
 class Appender:
     """Appends for the threads of one process, and takes turns with those of others."""
 
@@ -68,10 +84,7 @@ class Appender:
         self._database = database
         self._queue: deque[Waiting] = deque()
         self._turn = Lock()
-        # Put together once, not for each decision.
-        dialect = database.writing.dialect
-        self._add_entry = str(insert(entry).compile(dialect=dialect))
-        self._add_body = str(insert(body).compile(dialect=dialect))
+        self._sql = _Statements(database.writing.dialect)
 
     def append(self, record: Record) -> Entry:
         """Add a record, if it is not there yet. Raises UnavailableError."""
@@ -87,8 +100,13 @@ class Appender:
     def add(self, connection: Connection, batch: Sequence[Waiting]) -> list[Entry]:
         """Write what is not there yet within this transaction; returns the entry of each."""
         self._database.take_numbers(connection)
-        seq = connection.exec_driver_sql(_NEXT).scalar_one()
-        known = _known(connection, batch)
+        with closing(connection.connection.cursor()) as cursor:
+            return self._add(cursor, batch)
+
+    def _add(self, cursor: Any, batch: Sequence[Waiting]) -> list[Entry]:
+        """By the driver's own cursor, since this is what every decision waits for."""
+        seq = cursor.execute(_NEXT).fetchone()[0]
+        known = self._known(cursor, batch)
         made: list[Entry] = []
         rows: list[dict[str, Any]] = []
         for waiting in batch:
@@ -100,9 +118,20 @@ class Appender:
                     known[waiting.key] = found
             made.append(found)
         if rows:
-            connection.exec_driver_sql(self._add_entry, rows)
-            connection.exec_driver_sql(self._add_body, rows)
+            cursor.executemany(self._sql.add_entry, rows)
+            cursor.executemany(self._sql.add_body, rows)
         return made
+
+    def _known(self, cursor: Any, batch: Sequence[Waiting]) -> dict[Key, Entry]:
+        subjects = {waiting.record.subject for waiting in batch if waiting.record.subject}
+        if not subjects:
+            return {}
+        values = {f"s{place}": subject for place, subject in enumerate(subjects)}
+        rows = cursor.execute(self._sql.about(len(subjects)), values).fetchall()
+        return {
+            _key(kind, subject, record): Entry(seq, kind, json.loads(record), leaf)
+            for seq, kind, leaf, subject, record in rows
+        }
 
     def _write_queue(self) -> None:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
@@ -132,12 +161,6 @@ def read(row: Any) -> Entry:
 def _key(kind: str, subject: str, content: bytes) -> Key:
     """A segment is removed once, whenever it was; a consent record may be put back from its token after a power cut."""
     return kind, subject, content if kind == ConsentRecord.KIND else b""
-
-
-def _known(connection: Connection, batch: Sequence[Waiting]) -> dict[Key, Entry]:
-    subjects = [waiting.record.subject for waiting in batch if waiting.record.subject]
-    rows = connection.execute(_ABOUT, {"subjects": subjects}) if subjects else ()
-    return {_key(row.kind, row.subject, row.record): read(row) for row in rows}
 
 
 def _new(seq: int, waiting: Waiting) -> tuple[Entry, dict[str, Any]]:

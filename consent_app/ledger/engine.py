@@ -69,7 +69,7 @@ class Database(ABC):
         try:
             with engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
             raise UnavailableError(f"the ledger cannot be written right now ({said(error)}); try again") from error
 
     @contextmanager
@@ -84,7 +84,7 @@ class Database(ABC):
             engine.dispose()
 
 
-def said(error: SQLAlchemyError) -> str:
+def said(error: Exception) -> str:
     """The words of the database itself, in one line."""
     words = str(error.orig if isinstance(error, DBAPIError) else error).strip()
     return words.splitlines()[0] if words else type(error).__name__

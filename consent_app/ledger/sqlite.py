@@ -64,8 +64,12 @@ def _engine(file: Path, busy_seconds: float, begin: str, synced: str) -> Engine:
     url = URL.create("sqlite", database=os.fspath(file))
     engine = create_engine(url, hide_parameters=True, paramstyle="named", connect_args={"timeout": busy_seconds})
     event.listen(engine, "connect", partial(_prepare, synced))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"BEGIN {begin}"))
+    event.listen(engine, "begin", partial(_begin, f"BEGIN {begin}"))
     return engine
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    connection.connection.execute(statement).close()
 
 
 def _prepare(synced: str, connection: Any, _: Any) -> None:

@@ -21,7 +21,7 @@ from consent_app.ledger.tlog.merkle import leaf_hash, verify_inclusion
 from consent_app.ledger.tlog.note import Verifier, opened, parse
 from consent_app.ledger.tlog.proof import Proof
 from consent_app.ledger.verification import TAG
-from consent_app.receipt_document import MOST_EVENTS, seal_text, stated
+from consent_app.receipt_document import MOST_EVENTS, STATES, seal_text, stated
 
 LONGEST: Final = 1_000_000
 # What a document may say beside what its records state: the site's own words, and what proves the records.
@@ -113,6 +113,8 @@ def _facts(receipt: Presented) -> str:
     records = [ConsentRecord.read(evidence.record).document() for evidence in receipt.events]
     if "id" not in records[-1]:
         raise ProofError("its record has no id: a refusal has no receipt")
+    if any(record["event"] not in STATES for record in records):
+        raise ProofError("a record's event is none that a receipt tells of")
     said = stated(records, receipt.events[-1].proof.index)
     if fault := _difference(said, receipt.document, ""):
         raise ProofError(fault)

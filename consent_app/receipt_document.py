@@ -62,7 +62,7 @@ CONTEXT: Final[Node] = {
     "skos:broader": _IRI,
 }
 _CONSENTS: Final = {basis for (_, mode), basis in BASES.items() if mode == "consent"}
-_STATES: Final = {
+STATES: Final = {
     "given": "dpv:ConsentGiven",
     "changed": "dpv:ConsentGiven",
     "withdrawn": "dpv:ConsentWithdrawn",
@@ -180,13 +180,13 @@ def _process(key: str, records: Sequence[Mapping[str, Any]]) -> Node:
     if decision["basis"] in _CONSENTS:
         earlier = any(record["decisions"].get(key, {}).get("allowed") for record in records[:-1])
         state = "given" if decision["allowed"] else "withdrawn" if earlier else "refused"
-        process["dpv:hasConsentStatus"] = {"@id": _STATES[state]}
+        process["dpv:hasConsentStatus"] = {"@id": STATES[state]}
     return process
 
 
 def _event(record: Mapping[str, Any]) -> Node:
     return {
-        "@type": _STATES[record["event"]],
+        "@type": STATES[record["event"]],
         "app:event": record["event"],
         "app:record": canonical(record).decode(),
         "dpv:isIndicatedAtTime": record["time"],

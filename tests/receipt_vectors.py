@@ -202,6 +202,10 @@ FORGED: dict[str, tuple[Edit, set[str]]] = {
         at(*EVENTS, 0, "app:record")(lambda text: text.replace('"site":"kent"', '"site":"Kent"')),
         {"records", "facts", "entries", "seal"},
     ),
+    "record of an event that makes no receipt": (
+        at(*EVENTS, 0, "app:record")(lambda text: text.replace('"event":"given"', '"event":"erased"')),
+        {"facts", "entries", "seal"},
+    ),
     "record of another id": (
         at(*EVENTS, 0, "app:record")(lambda text: text.replace("5f5f", "6f5f", 1)),
         {"records", "facts", "entries", "seal"},

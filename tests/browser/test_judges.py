@@ -208,8 +208,11 @@ SAID = "autoconsentStandalone.messages.map(({ type, cmp, result }) => [type, cmp
 
 
 def refuse(context: BrowserContext, refuser: str, address: str) -> Page:
-    """A page on which the tool runs as it does in its browser: from the start, knowing no rule for this site."""
-    context.add_init_script(refuser)
+    """A page on which the tool runs as it does in its browser, knowing no rule for this site.
+
+    It begins once the banner's script is in charge: before, its click is that of a form, which leads to another page.
+    """
+    context.add_init_script(f"document.addEventListener('consent:show', () => {{ {refuser} }}, {{ once: true }})")
     page = context.new_page()
     page.goto(address)
     page.wait_for_function(f"{SAID}.some(([type]) => type === 'optOutResult')")

@@ -205,7 +205,12 @@ def _grouped(every: Iterator[Fact], site: str) -> dict[tuple[str, str, str], lis
 
 @pytest.fixture(scope="module")
 def street(stage: Stage) -> Street:
-    sites = Sites(tuple(replace(site, funnels=FUNNELS.get(site.key, {})) for site in stage.rooms.sites))
+    sites = Sites(
+        tuple(
+            replace(site, funnels=FUNNELS.get(site.key, {}), crossed=site.key == "defibrental")
+            for site in stage.rooms.sites
+        )
+    )
     object.__setattr__(stage.rooms, "sites", sites)
     street = Street(stage, [])
     stage.service.wsgi_app = street.note(stage.service.wsgi_app)  # type: ignore[method-assign, assignment]
@@ -541,6 +546,60 @@ def test_cleared_counters_begin_anew(room: Room) -> None:
     page.evaluate("history.pushState(0, '', '/a')")
     again = room.told.wait(page, "pageview", 2)[-1]
     assert [again.get(name) for name in ("n", "p", "v", "k", "gap", "prev")] == [1, 1, 1, 1, "first", None]
+
+
+ORIGIN = ("entry", "referrer", "utm_source", "utm_medium")
+
+
+def test_where_statistics_are_crossed_views_and_goals_say_where_their_visit_came_from(
+    browser: Browser, street: Street
+) -> None:
+    with street.enter(browser, "defibrental") as (room,):
+        before = room.facts()
+        page = room.open("/devices?utm_source=letter&utm_medium=post&utm_campaign=autumn")
+        room.open("/contact", page)
+        page.evaluate("ConsentBanner.track('enquiry')")
+        (goal,) = room.told.wait(page, "goal", 1)
+        said = [*room.told.wait(page, "pageview", 2), goal]
+        assert [[one.get(name) for name in ORIGIN] for one in said] == [["/devices", None, "letter", "post"]] * 3
+        assert ["utm_campaign" in one for one in said] == [True, False, False]
+        assert not [one for one in room.told.of("engagement") if one.keys() & set(ORIGIN)]
+        page.wait_for_timeout(200)
+        gained = room.facts() - before
+        crossed = {statistic for statistic, _, _ in gained}
+        assert {"page_sources", "page_devices", "source_goals", "entry_goals"} <= crossed
+        page.evaluate("ConsentBanner.withdraw()")
+        until(page, "indexedDB.databases().then((all) => all.length === 0)")
+
+
+def test_elsewhere_nothing_of_it_is_kept_or_said(kent: Room) -> None:
+    page = kent.open("/furniture?utm_source=letter")
+    kent.open("/contact", page)
+    first, second = kent.told.wait(page, "pageview", 2)
+    assert (first["utm_source"], "entry" in first) == ("letter", False)
+    assert not second.keys() & set(ORIGIN)
+    assert "visit" not in kent.counters(page) or kent.counters(page)["visit"] in (None, False)
+
+
+def test_a_lean_site_counts_views_and_attention_with_the_gate_alone(browser: Browser, street: Street) -> None:
+    stage, asked = street.stage, list[str]()
+    every = stage.rooms.sites
+    bare = (replace(site, links=False, goals=(), funnels={}, search_parameter="") for site in every)
+    object.__setattr__(stage.rooms, "sites", Sites(tuple(bare)))
+    try:
+        with browser.new_context(locale="en-GB", timezone_id="Europe/London") as context:
+            context.on("request", lambda request: asked.append(urlsplit(request.url).path))
+            room = Room(street, "kent", context)
+            page = context.new_page()
+            page.goto(room.url)
+            room.told.wait(page, "pageview", 1)
+            until(page, f"({COUNTERS})().then((counters) => counters?.engaged > 0)")
+            page.evaluate("history.pushState(0, '', '/a'); ConsentBanner.track('enquiry')")
+            room.told.wait(page, "pageview", 2)
+            assert room.told.of("goal") == []
+    finally:
+        object.__setattr__(stage.rooms, "sites", every)
+    assert [path.rpartition("/")[2].partition(".")[0] for path in asked if path.endswith(".js")] == ["gate"]
 
 
 def test_the_gap_survives_where_the_server_keeps_the_day(kent: Room) -> None:

@@ -54,8 +54,8 @@ export const viewed =
       k: ++c.k,
       prev: c.prev,
       ...(c.n < 2 && { gap: gap(c.last, c.day), ...device }),
-      ...(c.k < 2 && came),
       ...c.visit,
+      ...(c.k < 2 && came),
     };
     c.prev = path;
     c.at = now;

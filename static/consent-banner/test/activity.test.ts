@@ -44,7 +44,7 @@ test("where statistics are crossed each view and goal says where its visit came 
   const came = { referrer: "news.example", utm_source: "letter", utm_medium: undefined, utm_campaign: "autumn" };
   const visit = { referrer: "news.example", utm_source: "letter", utm_medium: undefined, utm_campaign: undefined, entry: "/in" };
   const [one, first] = viewed("/in", came, {}, true)(undefined, DAY, 0);
-  assert.deepEqual({ ...first, ...came, ...visit }, first);
+  assert.deepEqual({ ...first, ...visit, ...came }, first);
   const [two, second] = viewed("/b", { referrer: "own.example" }, {}, true)(one, DAY, 1);
   assert.deepEqual({ ...second, ...visit }, second);
   const [three, goal] = happened("goal", "enquiry")(two, DAY, 2);

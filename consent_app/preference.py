@@ -33,6 +33,7 @@ from consent_app.errors import FieldsError, StaleNoticeError
 from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
 from consent_app.languages import available, known, texts
 from consent_app.receipts import Receipt
+from consent_app.rights_texts import Speaker
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
@@ -181,6 +182,7 @@ def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: 
         saved=saved and bool(shown.decided),
         stale=stale,
         languages=languages,
+        your_data=Speaker(lang, site).frame("your_data"),
     )
     return _private(Response(html, mimetype="text/html"))
 

@@ -213,9 +213,7 @@ def test_an_erased_token_that_is_sent_again_brings_nothing_back(ann: Visitor) ->
     assert ann.token == ""
 
 
-def test_the_browser_that_still_has_the_proof_does_not_bring_the_record_back(
-    app: Flask, ann: Visitor, clock: Clock
-) -> None:
+def test_a_proof_that_is_still_about_brings_nothing_back(app: Flask, ann: Visitor, clock: Clock) -> None:
     """A proof heals the ledger after a power cut; after an erasure it must not."""
     clock.now = datetime.now(UTC) - timedelta(minutes=1)  # erasures are timed by the system's clock
     ann.decides(statistics=True, embeds=True)
@@ -298,6 +296,10 @@ def test_a_script_site_is_corrected_there(app: Flask) -> None:
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_cookies_leads_here(ann: Visitor) -> None:
+    assert 'href="/your-data?site=kent&amp;lang=cy">Eich data</a>' in ann.opens("/cookies?lang=cy").text
 
 
 def test_our_own_host_asks_which_site(app: Flask) -> None:

@@ -145,6 +145,7 @@ def complaint(app: Flask) -> str:
 def test_an_admin_answers_a_complaint_and_reads_the_record(app: Flask) -> None:
     page, admin = complaint(app), signed_in(app, "admin")
     reference = page.partition("?")[0].rpartition("/")[2]
+    assert "/dashboard/records/complaints" in admin.client.get("/dashboard/").text
     assert reference in admin.client.get("/dashboard/records/complaints").text
     address = f"/dashboard/records/complaints/{reference}"
     form = admin.client.get(address).text
@@ -170,6 +171,7 @@ def test_an_auditor_reads_and_does_not_answer(app: Flask) -> None:
 def test_others_find_no_such_pages(app: Flask) -> None:
     reference = complaint(app).partition("?")[0].rpartition("/")[2]
     viewer, elsewhere = signed_in(app, "viewer"), signed_in(app, "admin", "surrey")
+    assert "/dashboard/records" not in viewer.client.get("/dashboard/").text
     for address in ("", "complaints", f"complaints/{reference}"):
         assert viewer.client.get(f"/dashboard/records/{address}").status_code == 404
         assert app.test_client().get(f"/dashboard/records/{address}").status_code == 303

@@ -1,6 +1,9 @@
 """`anonymise logs` beside GoAccess and beside DuckDB only splitting the lines: CPU seconds, wall seconds, memory.
 
-    python bench/logs.py [--runs N] [--memory LINES] [LINES ...]        (default: --memory 20000000 1000000 5000000)
+    python bench/logs.py [--runs N] [--memory LINES] [--logs DIR] [LINES ...]
+
+Without an argument: 1,000,000 and 5,000,000 lines, then --memory 20000000. Logs are written to a temporary folder, or
+to DIR and kept there for the next time.
 
 Everything is included: robust reading, scrubbing, robots, visits, bounds, noise, publication. The figures are medians
 of runs taken in turn, and are printed only after every line was accounted for and the line counts agree. `--memory`
@@ -30,6 +33,7 @@ RUNS = 3
 SPLIT = """
 import duckdb, sys
 connection = duckdb.connect(":memory:", config={"memory_limit": "2GB", "temp_directory": ""})
+connection.execute("SET enable_progress_bar = false")
 connection.execute(
     "CREATE TABLE split AS SELECT string_split(line, '\\"') AS part, string_split(part[1], ' ') AS who, "
     "string_split(part[2], ' ') AS request, string_split(part[3], ' ') AS answer FROM read_csv(?, "
@@ -92,10 +96,19 @@ def split(log: Path, folder: Path) -> Run:
 TOOLS: dict[str, Callable[[Path, Path], Run]] = {"anonymise": anonymise, "goaccess": goaccess, "duckdb split": split}
 
 
+def written(folder: Path, count: int) -> Path:
+    """The log of so many lines in `folder`; the generator writes the same each time, so one that is there will do."""
+    log = folder / f"{count}.log"
+    if not log.exists():
+        unfinished = log.with_suffix(".part")
+        write(unfinished, count)
+        unfinished.rename(log)
+    return log
+
+
 def compare(count: int, folder: Path, times: int) -> None:
     """Print one table for a log of `count` lines."""
-    log = folder / f"{count}.log"
-    write(log, count)
+    log = written(folder, count)
     tools = {name: tool for name, tool in TOOLS.items() if name != "goaccess" or shutil.which("goaccess")}
     runs: dict[str, list[Run]] = {name: [] for name in tools}
     for _ in range(times):
@@ -111,14 +124,11 @@ def compare(count: int, folder: Path, times: int) -> None:
     for name, done in runs.items():
         cpu, wall, memory = (median(getattr(run, what) for run in done) for what in ("cpu", "wall", "memory"))
         print(f"{name:14}{cpu:8.2f}{wall:8.2f}{memory:7.0f}{cpu / own[0]:20.2f}{wall / own[1]:7.2f}")
-    log.unlink()
 
 
 def squeeze(count: int, folder: Path, small: int = 1_000_000) -> None:
     """Print what a large log takes with much memory and with little, and what a line takes in a small one."""
-    log, short = folder / f"{count}.log", folder / f"{small}.log"
-    write(log, count)
-    write(short, small)
+    log, short = written(folder, count), written(folder, small)
     first, ample, tight = anonymise(short, folder), anonymise(log, folder, "4GB"), anonymise(log, folder, "1GB")
     if ample.exact != tight.exact or ample.exact["read"] != count:
         sys.exit("the counts depend on the memory that is allowed; no figure is printed")
@@ -131,8 +141,6 @@ def squeeze(count: int, folder: Path, small: int = 1_000_000) -> None:
     ):
         ratio = f"{run.wall / ample.wall:15.2f}" if lines == count else ""
         print(f"{name:14}{run.cpu:8.2f}{run.wall:8.2f}{run.memory:7.0f}{run.cpu / lines * 1e6:15.2f}{ratio}")
-    log.unlink()
-    short.unlink()
 
 
 def main() -> None:
@@ -141,13 +149,15 @@ def main() -> None:
     parser.add_argument("lines", nargs="*", type=int)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--memory", type=int, metavar="LINES")
+    parser.add_argument("--logs", type=Path, metavar="DIR")
     asked = parser.parse_args()
     everything = not (asked.lines or asked.memory)
     with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.logs or Path(temporary)
         for lines in [1_000_000, 5_000_000] if everything else asked.lines:
-            compare(lines, Path(temporary), asked.runs)
+            compare(lines, folder, asked.runs)
         if everything or asked.memory:
-            squeeze(20_000_000 if everything else asked.memory, Path(temporary))
+            squeeze(20_000_000 if everything else asked.memory, folder)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ class DuckDBEngine:
             config={"memory_limit": self._memory, "temp_directory": "", "autoinstall_known_extensions": "false"},
         )
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # after two seconds it would write to standard output
         return connection
 
 

@@ -196,6 +196,12 @@ def test_digest_tells_inputs_apart_but_not_their_order(tmp_path: Path) -> None:
     assert engine.count_logs([one], RULES).digest != engine.count_logs([two], RULES).digest
 
 
+def test_no_bar_is_drawn_on_standard_output() -> None:
+    """DuckDB would draw one where a statement takes two seconds, in the middle of what --json prints."""
+    with DuckDBEngine()._connection() as connection:
+        assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
+
+
 def test_nothing_is_written_to_disk_while_counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "access.log"

@@ -28,17 +28,20 @@ _OURS: Final = {KEPT_CHOICE: "choice_itself", KEPT_FACTS: "page_facts"}
 
 
 class Wording:
-    """Says our own texts in a language; where it does not have them, in English that is marked as such (WCAG 3.1.2)."""
+    """Says our own texts in English or Welsh. Who wants another language of the banner's reads English under a heading
+    in that language, which is marked as such (WCAG 2.2, 3.1.2).
+    """
 
     def __init__(self, lang: str) -> None:
-        self.lang = known(lang)
+        self.lang = lang if lang in OWN else OWN[0]
         self.catalogue = texts(self.lang)
-        self.own = _own(self.lang if self.lang in OWN else "en")
+        self.own = words(self.lang)
+        self.title = texts(lang)["receipt"]
+        self.heading = self.text({"@value": self.title, "@language": known(lang)})
 
     def __call__(self, key: str, **facts: str) -> Markup:
         """A text, its places filled."""
-        said = escape(self.own[key]).format(**facts)
-        return said if self.lang in OWN else Markup('<span lang="en" dir="ltr">{}</span>').format(said)
+        return escape(self.own[key]).format(**facts)
 
     def day(self, day: str) -> str:
         """A day of the calendar."""
@@ -107,9 +110,8 @@ class Page:
     code: Markup
 
 
-def page(document: Mapping[str, Any], lang: str, server: str) -> Page:
-    """The page of a sealed receipt in `lang`; `server` is the public origin, where the code leads."""
-    say = Wording(lang)
+def page(document: Mapping[str, Any], say: Wording, server: str) -> Page:
+    """The page of a sealed receipt; `server` is the public origin, where the code leads."""
     record = document["dpv:hasRecordOfActivity"]
     events, notice = record["dpv:hasConsentStatus"], record["dpv:hasNotice"]
     link = fragment_link(server, record["dct:identifier"])
@@ -139,9 +141,12 @@ def fragment_link(server: str, record_id: str) -> str:
     return f"{server.rstrip('/')}/ledger/verify#receipt={short}"
 
 
+@cache
 def words(lang: str) -> Mapping[str, str]:
     """Our own texts in English or Welsh, by name."""
-    return _own(lang if lang in OWN else "en")
+    file = f"{lang if lang in OWN else OWN[0]}.json"
+    found: dict[str, str] = json.loads(files("consent_app").joinpath("receipt_texts", file).read_text("utf-8"))
+    return found
 
 
 @cache
@@ -222,11 +227,3 @@ def _code(link: str) -> Markup:
         border=4, omitsize=True, dark="#000", light="#fff", svgclass=None, lineclass=None
     )
     return Markup(drawn)  # noqa: S704 - segno draws it from our own link; there is no text in it
-
-
-@cache
-def _own(lang: str) -> Mapping[str, str]:
-    found: dict[str, str] = json.loads(
-        files("consent_app").joinpath("receipt_texts", f"{lang}.json").read_text("utf-8")
-    )
-    return found

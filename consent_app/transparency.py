@@ -18,7 +18,7 @@ from consent_app.languages import available, known
 from consent_app.ledger import Entry
 from consent_app.ledger.tlog.tiles import Tile
 from consent_app.receipt_document import MOST_EVENTS, build, sealed, sealing_keys
-from consent_app.receipt_page import OWN, Wording, content, page, script_alone, source_hash, words
+from consent_app.receipt_page import OWN, Wording, content, page, script_alone, source_hash
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
@@ -84,8 +84,8 @@ def tile(path: str) -> ResponseReturnValue:
 @blueprint.get("/ledger/verify")
 def verify() -> ResponseReturnValue:
     """The page that checks a receipt in the browser. A link may name one after the #, which is sent to nobody."""
-    lang = _language("")
-    html = render_template("verify.html", say=words(lang), lang=lang, own=OWN, alone=None)
+    say = Wording(_language(""))
+    html = render_template("verify.html", say=say.own, lang=say.lang, alone=None)
     answer = _answer(html.encode(), _HTML, _HOUR)
     answer.vary.add("Accept-Language")
     return answer
@@ -94,11 +94,11 @@ def verify() -> ResponseReturnValue:
 @blueprint.get("/ledger/verify.html")
 def verify_alone() -> ResponseReturnValue:
     """The same page as one file, to be kept and opened from disk: it asks no server for anything."""
-    lang = _language("")
+    say = Wording(_language(""))
     style = "".join(content(name) for name in ("tokens.css", "page.css", "receipt/receipt.css"))
     parts = {"style": style, "script": script_alone()}
     hashes = {name: source_hash(part) for name, part in parts.items()}
-    html = render_template("verify.html", say=words(lang), lang=lang, own=OWN, alone=parts, hashes=hashes)
+    html = render_template("verify.html", say=say.own, lang=say.lang, alone=parts, hashes=hashes)
     answer = _answer(html.encode(), _HTML, _HOUR)
     answer.headers["Content-Disposition"] = 'attachment; filename="verify.html"'
     return answer
@@ -155,13 +155,13 @@ def _json_ld(record_id: str) -> Response:
 def _page(record_id: str) -> Response:
     history = _history(record_id)
     newest = history[-1].record
-    lang = _language(newest["language"])
+    say = Wording(_language(newest["language"]))
     document = _document(history)
-    shared: dict[str, Any] = {"lang": lang, "say": Wording(lang), "site": _site(newest), "id": record_id}
+    shared: dict[str, Any] = {"lang": say.lang, "say": say, "site": _site(newest), "id": record_id}
     if document is None:
         html = render_template("receipt_waiting.html", **shared)
         return Response(html, 202, {"Retry-After": "1", "Cache-Control": _PRIVATE}, content_type=_HTML)
-    html = render_template("receipt.html", page=page(document, lang, rooms().settings.public_url), own=OWN, **shared)
+    html = render_template("receipt.html", page=page(document, say, rooms().settings.public_url), **shared)
     return _answer(html.encode(), _HTML, _PRIVATE)
 
 

@@ -43,6 +43,7 @@ function say(name, facts = {}) {
 function conclude(text, look = "") {
   verdict.className = `verdict-line ${look}`;
   verdict.textContent = text;
+  title.scrollIntoView({ block: "nearest" });
 }
 
 /** Take away what was found before. @param {string} text */

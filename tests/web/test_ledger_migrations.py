@@ -114,7 +114,7 @@ def open_once(file: Path, url: str) -> None:
 
 
 @pytest.mark.slow
-def test_who_opens_at_once_migrates_once(old: tuple[str, Place]) -> None:
+def test_who_opens_an_old_ledger_at_once_migrates_it_once(old: tuple[str, Place]) -> None:
     _, place = old
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=open_once, args=(place.file, place.url)) for _ in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from flask import Flask
 from consent_app.commands import main
 from consent_app.errors import ConsentError, LedgerError, SettingsError, UnavailableError
 from consent_app.ledger import Ledger
-from consent_app.ledger.postgresql import SIGNING
+from consent_app.ledger.postgresql import SCHEMA, SIGNING
 from consent_app.settings import Settings
 from tests.web.ledger_places import Place, Server
 from tests.web.ledger_records import GIVEN, TEXT, failed, given
@@ -259,9 +260,39 @@ def test_who_waits_for_the_signer_is_let_in_when_he_dies(there: Place) -> None:
             holder.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
             signer = Thread(target=ledger.sequence)
             signer.start()
-            while not watch.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone():
+            while signer.is_alive() and not waiting(watch):
                 sleep(0.01)
             assert ledger.published.checkpoint() is None
             watch.execute("SELECT pg_terminate_backend(%s)", [holder.info.backend_pid])
             signer.join()
         assert failed(ledger) == {}
+
+
+def waiting(connection: psycopg.Connection) -> int:
+    """How many wait for an advisory lock."""
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return int(connection.execute(query).fetchall()[0][0])
+
+
+def open_once(file: Path, url: str) -> None:
+    with Ledger(file, url) as ledger:
+        assert ledger.notices() == []
+
+
+@pytest.mark.slow
+def test_who_opens_an_empty_database_at_once_makes_its_tables_once(tmp_path: Path, postgresql: Server) -> None:
+    """Both are seen to wait before either may begin."""
+    there = Place(tmp_path, postgresql, postgresql.make("template0"))
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=open_once, args=(there.file, there.url)) for _ in range(2)]
+    with closing(psycopg.connect(there.url)) as holder, closing(psycopg.connect(there.url)) as watch:
+        watch.autocommit = True
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA])
+        for worker in workers:
+            worker.start()
+        while waiting(watch) < 2 and all(worker.is_alive() for worker in workers):
+            sleep(0.01)
+        assert waiting(watch) == 2
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0

@@ -83,26 +83,29 @@ class Archive:
     def checks(self, ledger: Ledger) -> Iterator[Check]:
         """Whether each bundle that a record names can be read and has the hash it is kept under.
 
-        What only records from before the archive began name is told, and held against nobody.
+        What only records from before the archive began name is told, and held against nobody: `began` has the day, and
+        the number of the first entry that came later.
         """
-        began = self._began.read_text("utf-8").strip() if self._began.exists() else "9999-12-31"
+        day, _, first = self._began.read_text("utf-8").partition(" ") if self._began.exists() else ("", "", "0")
         earlier = 0
         bundles = named(ledger)
         for sha256, newest in sorted(bundles.items()):
             try:
                 self.bundle(sha256)
             except NotFoundError as error:
-                if (self._banners / sha256).exists() or newest >= began:
+                if (self._banners / sha256).exists() or newest >= int(first):
                     yield Check("banner archive", False, f"records name the banner {sha256[:12]}: {error}")
                     return
                 earlier += 1
-        more = f"; {earlier} from before {began}, when the archive began, cannot" if earlier else ""
+        more = f"; {earlier} from before {day}, when the archive began, cannot" if earlier else ""
         kept = len(bundles) - earlier
         yield Check("banner archive", True, f"the files of {kept} banners that records name can be read{more}")
 
     def _begin(self, ledger: Ledger, today: date) -> None:
         seen: dict[tuple[str, str, str], Shown] = {}
+        first = 0
         for entry in ledger.entries():
+            first = entry.seq + 1
             if entry.kind == "consent":
                 said = entry.record
                 key = said["site"], said["notice"], said["bundle"]
@@ -111,7 +114,7 @@ class Archive:
         for shown in seen.values():
             self._note(shown)
         self._began.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_private(self._began, f"{today.isoformat()}\n")
+        replace_private(self._began, f"{today.isoformat()} {first}\n")
 
     def _note(self, shown: Shown) -> None:
         file = self._shown / f"{shown.site}.{shown.notice[:16]}.{shown.bundle[:16]}.json"

@@ -16,10 +16,9 @@ BEGINNING: Final = b'{"bundle":"'
 _HASH: Final = func.substr(body.c.record, len(BEGINNING) + 1, 64)
 
 
-def named(ledger: Ledger) -> dict[str, str]:
-    """SHA-256 of each bundle that a consent record names -> the day of the newest that does."""
+def named(ledger: Ledger) -> dict[str, int]:
+    """SHA-256 of each bundle that a consent record names -> the number of the newest entry that does."""
     newest = select(func.max(body.c.seq)).join(entry).where(entry.c.kind == ConsentRecord.KIND).group_by(_HASH)
     with ledger.reading() as connection:
-        rows = connection.execute(select(body.c.record).where(body.c.seq.in_(newest))).all()
-    records = [json.loads(bytes(row.record)) for row in rows]
-    return {record["bundle"]: record["time"][:10] for record in records}
+        rows = connection.execute(select(body.c.seq, body.c.record).where(body.c.seq.in_(newest))).all()
+    return {json.loads(bytes(row.record))["bundle"]: row.seq for row in rows}

@@ -37,13 +37,13 @@ def test_a_tombstone_is_found_and_proved(place: Place) -> None:
                 tombstones.find(ledger, seq)
 
 
-def test_the_bundles_that_records_name_are_found_with_their_newest_day(place: Place) -> None:
+def test_the_bundles_that_records_name_are_found_with_the_newest_entry_that_does(place: Place) -> None:
     with place.open() as ledger:
         assert bundles.named(ledger) == {}
         later = replace(GIVEN, bundle="1" * 64, id="7" * 32, time="2026-11-25T09:30:12Z")
         for record in (GIVEN, replace(REFUSED, time="2026-11-24"), REMOVED, later):
             ledger.append(record)
-        assert bundles.named(ledger) == {"0" * 64: "2026-11-24", "1" * 64: "2026-11-25"}
+        assert bundles.named(ledger) == {"0" * 64: 1, "1" * 64: 3}
 
 
 def test_complaints_are_kept_changed_and_forgotten(place: Place, tmp_path: Path) -> None:

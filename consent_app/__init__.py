@@ -10,6 +10,7 @@ from anonymiser.stats import Statistics
 from consent_app.archive import Archive
 from consent_app.banner import blueprint as banner_pages
 from consent_app.bundle import sha256 as bundle_sha256
+from consent_app.collect import Door
 from consent_app.collect import blueprint as collect_pages
 from consent_app.complaint_pages import blueprint as complaint_pages
 from consent_app.dashboard import blueprint as dashboard_pages
@@ -38,6 +39,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     texts name the place and the remedy. `statistics` stands in for the published file of the data home.
     """
     app = Flask(__name__)
+    app.wsgi_app = Door(app, app.wsgi_app)  # type: ignore[method-assign]
     bundle_sha256()  # without the banner's files no decision could be recorded: better to know now
     _configure(app, settings)
     app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))

@@ -16,15 +16,19 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wsgi import get_host
 
 from consent_app.errors import CrossSiteError, MediaTypeError, RateError, RequestError, TooLargeError
-from consent_app.rooms import rooms
-from consent_app.sites import Site
+from consent_app.rooms import Rooms, rooms
+from consent_app.sites import Site, Sites
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 NAME: Final = "consent-guard"
 LONGEST_BODY: Final = 65_536
@@ -129,6 +133,29 @@ def tally() -> Tally:
     return _parts()[1]
 
 
+def rates_of(app: Flask) -> Rates:
+    """How often each address came to an application."""
+    return cast(Rates, app.extensions[NAME][0])
+
+
+def tally_of(app: Flask) -> Tally:
+    """The answers an application gave."""
+    return cast(Tally, app.extensions[NAME][1])
+
+
+def script_headers(environ: WSGIEnvironment, here: Rooms, about: Site | None) -> list[tuple[str, str]]:
+    """What `_headers` and `_cross_origin` give an answer without content to a script, about that site or about none."""
+    headers = [("X-Content-Type-Options", "nosniff"), ("Vary", "Origin")]
+    own = own_origin(environ) == here.settings.public_url.rstrip("/")
+    if own and environ["wsgi.url_scheme"] == "https":
+        headers.append(("Strict-Transport-Security", "max-age=31536000"))
+    origin = environ.get("HTTP_ORIGIN", "")
+    owner = here.sites.by_origin(origin)
+    if owner is not None and (about is None or about.key == owner.key):
+        headers += [("Access-Control-Allow-Origin", origin), ("Cross-Origin-Resource-Policy", "cross-origin")]
+    return headers
+
+
 def read_body(kind: str, limit: int) -> bytes:
     """The body, of content type `kind` and at most `limit` bytes. Raises MediaTypeError and TooLargeError."""
     if request.mimetype != kind:
@@ -142,18 +169,25 @@ def read_body(kind: str, limit: int) -> bytes:
 
 
 def comes_from(site: Site) -> bool:
-    """Whether this request comes from a page of that site, or from no page at all.
+    """Whether this request comes from a page of that site (`is_from`); the answer's CORS headers speak of it."""
+    g.site = site
+    return is_from(request.environ, rooms().sites, site)
+
+
+def is_from(environ: WSGIEnvironment, sites: Sites, site: Site) -> bool:
+    """Whether a request comes from a page of that site, or from no page at all.
 
     A page is known by its Origin; where the browser sends none (or `null`: the page hides it), by Sec-Fetch-Site.
     Pages of ours count as the site's, unless the host they are on is another site's.
     """
-    g.site = site
-    origin = request.headers.get("Origin")
+    origin, fetched = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
     if origin is None:
-        return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+        return fetched in ("same-origin", "none")
     if origin == "null":
-        return request.headers.get("Sec-Fetch-Site") == "same-origin"
-    return origin in site.origins or (origin == _own_origin() and rooms().sites.by_host(request.host) in (None, site))
+        return bool(fetched == "same-origin")
+    if origin in site.origins:
+        return True
+    return origin == own_origin(environ) and sites.by_host(get_host(environ)) in (None, site)
 
 
 def require_own_page(site: Site) -> None:
@@ -162,17 +196,18 @@ def require_own_page(site: Site) -> None:
         raise CrossSiteError(f"this request does not come from a page of {site.name}; make your choice on that site")
 
 
-def is_known_origin(origin: str) -> bool:
+def is_known_origin(environ: WSGIEnvironment, sites: Sites, origin: str) -> bool:
     """Whether any site has this origin, or we have it ourselves."""
-    return rooms().sites.by_origin(origin) is not None or origin == _own_origin()
+    return sites.by_origin(origin) is not None or origin == own_origin(environ)
+
+
+def own_origin(environ: WSGIEnvironment) -> str:
+    """The origin by which a request reached us."""
+    return f"{environ['wsgi.url_scheme']}://{get_host(environ)}"
 
 
 def _parts() -> tuple[Rates, Tally]:
     return cast(tuple[Rates, Tally], current_app.extensions[NAME])
-
-
-def _own_origin() -> str:
-    return f"{request.scheme}://{request.host}"
 
 
 def _network(address: str) -> str:
@@ -207,7 +242,7 @@ def _headers(answer: Response) -> Response:
     if answer.mimetype == "text/html":
         for name, value in PAGE_HEADERS.items():
             answer.headers.setdefault(name, value)
-    if _own_origin() == rooms().settings.public_url.rstrip("/") and request.is_secure:
+    if own_origin(request.environ) == rooms().settings.public_url.rstrip("/") and request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import runpy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ def test_a_ledger_that_is_none_stops_the_start(settings: Settings) -> None:
 
 
 def test_a_spool_that_is_a_file_stops_the_start(settings: Settings) -> None:
+    shutil.rmtree(settings.spool)
     settings.spool.write_text("x", "utf-8")
     with pytest.raises(SegmentError, match="spool"):
         create_app(settings)

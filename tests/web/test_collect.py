@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from anonymiser import facts
 from anonymiser.errors import SegmentError
@@ -23,7 +26,9 @@ from anonymiser.facts import Fact
 from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import segments
 from anonymiser.unsealing import read
-from consent_app.collect import LAST_DAY, Nonces
+from consent_app.collect import LAST_DAY, Door, Nonces
+from consent_app.guard import NAME as GUARD
+from consent_app.guard import Tally
 from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
@@ -259,7 +264,7 @@ def test_every_reason_is_a_line_of_the_metrics(client: FlaskClient, here: Rooms)
         send(client, default, SURREY, **signal),
         send(client, beacon(here, permit=earlier)),
         send(client, beacon(here), **{"User-Agent": "curl/8.0"}),
-        send(client, beacon(here), **{"Origin": "https://stranger.example"}),
+        send(client, beacon(here), Origin="https://stranger.example"),
         send(client, b"x" * (facts.MAX_BYTES + 1)),
         *(send(client, beacon(here)) for _ in range(2)),
     ]
@@ -269,6 +274,94 @@ def test_every_reason_is_a_line_of_the_metrics(client: FlaskClient, here: Rooms)
     for reason in told:
         assert f'endpoint="collect.collect",status="204",reason="{reason}"}}' in text
     assert 'endpoint="collect.collect",status="202"} 1' in text
+
+
+# -- the door before the application answers as the application would -------------------------------------------------
+
+HEADERS = (
+    *(
+        "X-Collect",
+        "Content-Length",
+        "Access-Control-Allow-Origin",
+        "Cross-Origin-Resource-Policy",
+        "Vary",
+        "Set-Cookie",
+    ),
+    *("X-Content-Type-Options", "Strict-Transport-Security", "Retry-After"),
+)
+ASKED: dict[str, dict[str, Any]] = {
+    "kept": {},
+    "a later view": {"document": {"n": 2, "p": 2, "k": 2, "gap": "", "prev": "/furniture"}},
+    "of another origin": {"headers": {"Origin": "https://stranger.example"}},
+    "of another site's page": {"headers": {"Origin": SURREY}},
+    "of no page": {"headers": {"Origin": None}},
+    "of no page, told by the browser": {"headers": {"Origin": None, "Sec-Fetch-Site": "same-origin"}},
+    "of a hidden page": {"headers": {"Origin": "null", "Sec-Fetch-Site": "same-origin"}},
+    "of a page elsewhere": {"headers": {"Origin": None, "Sec-Fetch-Site": "cross-site"}},
+    "of our own page": {"base": "http://127.0.0.1:8000", "headers": {"Origin": "http://127.0.0.1:8000"}},
+    "over TLS": {"base": "https://consent.example", "headers": {"Origin": KENT}},
+    "an unknown site": {"document": {"site": "nowhere"}},
+    "a wrong day": {"document": {"day": "2026-11-22"}},
+    "a forged permit": {"document": {"permit": "forged.text"}},
+    "an unknown field": {"document": {"colour": "red"}},
+    "a robot": {"headers": {"User-Agent": "curl/8.0"}},
+    "another type": {"type": "application/json"},
+    "a type in capitals": {"type": "TEXT/PLAIN ; charset=utf-8"},
+    "no type": {"type": ""},
+    "too long": {"body": b"x" * 5000},
+    "no body": {"body": b""},
+    "a question": {"query": "site=kent"},
+    "with a cookie": {"headers": {"Cookie": f"{LAST_DAY}=2026-11-16; other=1"}},
+}
+
+
+def test_the_door_answers_as_the_application_does(settings: Settings, make_app: MakeApp) -> None:
+    public = replace(settings, public_url="https://consent.example")
+    other = shutil.copytree(settings.home, settings.home.with_name("other"))
+    both = make_app(public), make_app(replace(public, home=other))
+    doors = [app.wsgi_app for app in both]
+    assert isinstance(doors[0], Door)
+    assert isinstance(doors[1], Door)
+    ways = (doors[0], doors[1]._inner)
+    for number, (name, asked) in enumerate(ASKED.items()):
+        body = beacon(both[0].extensions[NAME], nonce=f"{number:016x}") | asked.get("document", {})
+        headers = {"Origin": KENT, "User-Agent": FIREFOX, "Content-Type": asked.get("type", "text/plain")}
+        headers = {key: value for key, value in (headers | asked.get("headers", {})).items() if value}
+        answers = [answered(way, headers, json.dumps(body).encode(), asked) for way in ways]
+        assert answers[0] == answers[1], name
+        assert counted(both[0]) == counted(both[1]), name
+    facts = [Counter(kept(app.extensions[NAME])) for app in both]
+    assert facts[0] == facts[1]
+    assert facts[0].total() > 50
+
+
+def counted(app: Flask) -> dict[tuple[str, ...], int]:
+    tally: Tally = app.extensions[GUARD][1]
+    return tally.counts()
+
+
+def answered(way: Any, headers: dict[str, str], body: bytes, asked: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Status and headers; without the moment at which a cookie ends, which is that of this very second."""
+    base, query = asked.get("base", KENT), asked.get("query")
+    body = asked.get("body", body)
+    environ = create_environ("/v1/collect", base, method="POST", data=body, headers=headers, query_string=query)
+    content, status, found = run_wsgi_app(way, environ)
+    assert b"".join(content) == b""
+    return status.upper(), {name: re.sub("Expires=[^;]+; ", "", found.get(name, "")) for name in HEADERS}
+
+
+def test_what_goes_wrong_at_the_door_is_told_as_the_application_tells_it(settings: Settings, make_app: MakeApp) -> None:
+    app = make_app(replace(settings, beacons_per_minute=1))
+    here: Rooms = app.extensions[NAME]
+    send(app.test_client(), beacon(here))
+    answer = send(app.test_client(), beacon(here))
+    assert (answer.status_code, answer.mimetype, answer.get_json()["status"]) == (429, "application/problem+json", 429)
+    object.__setattr__(here.settings, "beacons_per_minute", 100)
+    assert app.test_client().get("/v1/collect").status_code == 405
+    client = app.test_client()
+    app.extensions["consent-nonces"] = None  # a fault of ours
+    fault = send(client, beacon(here, nonce="00000000000000cc"))
+    assert (fault.status_code, "reference" in fault.get_json()["detail"]) == (500, True)
 
 
 FIELDS = st.sampled_from([*FIRST, "prev", "g", "f", "key", "step", "engaged", "scroll", "referrer", "utm_campaign"])

@@ -1,0 +1,223 @@
+"""How much a beacon costs, door and application side by side, and nginx for scale. Checked before a figure is printed.
+
+    python bench/endpoint.py                  8 seconds for each
+    python bench/endpoint.py 2                shorter
+
+Each server is `consent serve` with one worker, on a home of its own; "application" has the door taken away, so that
+Flask answers, which is all that differs. Client and server share the machine, so what is compared is the processor time
+a server spends on a beacon; beacons a second depend on the client too. After each run the server is stopped in good
+order, and every beacon it acknowledged must be in its sealed segments, once. nginx answers 204 and writes a log line:
+no check, no permit, no fact. A port that somebody listens on is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter, sleep
+
+from anonymiser.hour_keys import HourKeys
+from anonymiser.spool import segments
+from anonymiser.unsealing import read
+from consent_app import home as data_home
+from consent_app.listening import bound
+from consent_app.receipts import Seal
+from consent_app.settings import Settings
+from consent_app.sites import Sites
+
+PORT = 18_471
+CONNECTIONS = 32
+WARM_UP = 1.0
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+PAGES = 400
+SERVE = """
+import sys
+from consent_app.commands import main
+if sys.argv[1] == "application":
+    import consent_app
+    made = consent_app.create_app
+    import consent_app.commands.serve as serving
+    def plain(settings):
+        app = made(settings)
+        proxy = app.wsgi_app
+        proxy.app = proxy.app._inner
+        return app
+    serving.create_app = plain
+main(sys.argv[2:])
+"""
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log stderr crit;
+events {{ worker_connections 256; }}
+http {{
+  access_log {folder}/access.log; client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder}; keepalive_requests 1000000;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 204; }} }}
+}}
+"""
+
+Beacon = Callable[[int], bytes]
+
+
+def main() -> None:
+    """Measure and print."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
+    bound("127.0.0.1", PORT).close()  # refuses a busy port, and says so
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
+    costs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("door", "application"):
+            costs[kind] = collected(Path(folder) / kind, kind, seconds)
+        if shutil.which("nginx"):
+            costs["nginx"] = compared(Path(folder), seconds)
+    tell("the application's processor time over the door's", f"{costs['application'] / costs['door']:.1f}")
+    if "nginx" in costs:
+        tell("the door's processor time over nginx's", f"{costs['door'] / costs['nginx']:.1f}")
+
+
+def tell(what: str, value: str) -> None:
+    """One figure."""
+    print(f"  {what:<58} {value}", flush=True)
+
+
+def collected(home: Path, kind: str, seconds: float) -> float:
+    """Processor time of a beacon in seconds, when each that was acknowledged is found in the segments."""
+    data_home.create(Settings.from_environment({}, home=home))
+    settings = Settings.from_environment({}, home=home)
+    environment = {
+        "CONSENT_HOME": str(home),
+        "CONSENT_BIND": f"127.0.0.1:{PORT}",
+        "CONSENT_BEACONS_PER_MINUTE": "100000",
+    }
+    environment |= {"PATH": os.environ["PATH"], "CONSENT_TRUSTED_PROXIES": "1"}
+    with running([sys.executable, "-c", SERVE, kind, "serve", "--workers", "1"], environment) as server:
+        count, kept, spent, took = driven(server.pid, beacons(settings), seconds, 202)
+    keys = HourKeys(settings.private)
+    found = [fact for segment in segments(settings.spool) for fact in read(segment, keys).facts]
+    views = sum(fact.delta for fact in found if fact.statistic == "views")
+    assert views == kept, f"{kept} beacons were acknowledged, {views} are in the segments"
+    tell(f"{kind}: beacons a second, one worker", f"{count / took:,.0f}")
+    tell(f"{kind}: processor time of a beacon", f"{spent / count * 1e6:,.0f} µs")
+    tell(f"{kind}: acknowledged, and found after an orderly stop", f"{kept:,}")
+    return spent / count
+
+
+def compared(folder: Path, seconds: float) -> float:
+    """The same requests to nginx, which only answers and logs."""
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX.format(folder=folder, port=PORT))
+    with running(["nginx", "-c", str(conf), "-p", str(folder)], dict(os.environ)) as server:
+        count, _, spent, took = driven(
+            server.pid, beacons(Settings.from_environment({}, home=folder / "door")), seconds, 204
+        )
+    assert len((folder / "access.log").read_text().splitlines()) >= count
+    tell("nginx, 204 and a log line: requests a second", f"{count / took:,.0f}")
+    tell("nginx: processor time of a request", f"{spent / count * 1e6:,.0f} µs")
+    return spent / count
+
+
+def beacons(settings: Settings) -> Beacon:
+    """The n-th beacon as a whole HTTP request: a second view, so that it tears into the usual number of facts."""
+    site = Sites.load(settings.sites_file).get("kent")
+    day = settings.clock().astimezone(site.zone).date()
+    whole = {purpose.key: True for purpose in site.optional}
+    permit = Seal(settings.signing_keys, settings.clock).permit("kent", site.notice.sha256, whole, day)
+    fixed = {"schema": 1, "site": "kent", "permit": permit, "day": day.isoformat(), "kind": "pageview", "prev": "/"}
+    fixed |= {"n": 2, "p": 2, "v": 1, "k": 2}
+
+    def request(number: int) -> bytes:
+        body = json.dumps(fixed | {"nonce": f"{number:016x}", "path": f"/page/{number % PAGES}"}).encode()
+        head = (
+            f"POST /v1/collect HTTP/1.1\r\nHost: kent.localhost:8000\r\nOrigin: http://kent.localhost:8000\r\n"
+            f"User-Agent: {AGENT}\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: {len(body)}\r\n"
+            f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    return request
+
+
+@contextlib.contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that listens; told to stop at the end, and waited for."""
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            if server.poll() is not None:
+                raise SystemExit(f"the server ended with {server.returncode}: {' '.join(command[:4])}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=60):
+                break
+            sleep(0.05)
+        yield server
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+
+
+def driven(server: int, request: Beacon, seconds: float, status: int) -> tuple[int, int, float, float]:
+    """Send beacons over kept-alive connections. Returns (answered in the measured time, acknowledged in all, processor
+    time of the server in that time, seconds).
+    """
+    numbers = iter(range(1, 100_000_000))
+    with selectors.DefaultSelector() as ready, contextlib.ExitStack() as open_ones:
+        for _ in range(CONNECTIONS):
+            connection = open_ones.enter_context(socket.create_connection(("127.0.0.1", PORT)))
+            connection.sendall(request(next(numbers)))
+            ready.register(connection, selectors.EVENT_READ)
+        before = answered(ready, request, numbers, WARM_UP, status)
+        spent, start = processor_time(server), perf_counter()
+        measured = answered(ready, request, numbers, seconds, status)
+        spent, took = processor_time(server) - spent, perf_counter() - start
+        last = sum(acknowledged(connection.fileobj, status) for connection in list(ready.get_map().values()))
+    return measured, before + measured + last, spent, took
+
+
+def answered(
+    ready: selectors.BaseSelector, request: Beacon, numbers: Iterator[int], seconds: float, status: int
+) -> int:
+    """Go on for so long: whatever is answered sends the next."""
+    count, end = 0, perf_counter() + seconds
+    while perf_counter() < end:
+        for key, _ in ready.select(timeout=1):
+            count += acknowledged(key.fileobj, status)
+            key.fileobj.sendall(request(next(numbers)))  # type: ignore[union-attr]
+    return count
+
+
+def acknowledged(connection: object, status: int) -> int:
+    """Read one answer without content; 1, or the end of the run."""
+    assert isinstance(connection, socket.socket)
+    text = b""
+    while b"\r\n\r\n" not in text:
+        more = connection.recv(65_536)
+        assert more, "the server closed a connection"
+        text += more
+    assert text.startswith(f"HTTP/1.1 {status}".encode()), text[:200]
+    return 1
+
+
+def processor_time(server: int) -> float:
+    """User and system seconds of a process and its children."""
+    total = 0
+    for process in [server, *children(server)]:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def children(process: int) -> list[int]:
+    """The processes it started."""
+    return [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+if __name__ == "__main__":
+    main()

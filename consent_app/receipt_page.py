@@ -23,6 +23,7 @@ from consent_app.ledger.tlog.proof import Proof
 from consent_app.receipt_document import KEPT_CHOICE, KEPT_FACTS, SESSION_ENDS
 
 OWN: Final = ("en", "cy")
+SCRIPTS: Final = ("receipt-log.js", "receipt-check.js", "receipt-verify.js")
 # What the document says of its own accord, and in English, has a text in each of our languages.
 _OURS: Final = {KEPT_CHOICE: "choice_itself", KEPT_FACTS: "page_facts"}
 
@@ -157,9 +158,9 @@ def content(name: str) -> str:
 
 @cache
 def script_alone() -> str:
-    """Both scripts of the page that checks receipts as one, for the page that is kept as one file."""
-    check = content("receipt/receipt-check.js").replace("\nexport ", "\n")
-    return check + re.sub(r"^import .*\n", "", content("receipt/receipt-verify.js"), flags=re.MULTILINE)
+    """The scripts of the page that checks receipts as one, for the page that is kept as one file."""
+    whole = "\n".join(content(f"receipt/{name}") for name in SCRIPTS)
+    return re.sub(r"^export |^import .*$", "", whole, flags=re.MULTILINE)
 
 
 def source_hash(text: str) -> str:

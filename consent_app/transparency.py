@@ -30,11 +30,12 @@ _BYTES: Final = "application/octet-stream"
 _JSON_LD: Final = "application/ld+json"
 _HTML: Final = "text/html; charset=utf-8"
 _FRESH: Final = "public, max-age=2"
-_HOUR: Final = "public, max-age=3600"
+_MINUTE: Final = "public, max-age=60"
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _PRIVATE: Final = "no-store"
 _ASSETS: Final = {
     "receipt.css": "text/css; charset=utf-8",
+    "receipt-log.js": "text/javascript; charset=utf-8",
     "receipt-check.js": "text/javascript; charset=utf-8",
     "receipt-verify.js": "text/javascript; charset=utf-8",
     "receipt.shapes.ttl": "text/turtle; charset=utf-8",
@@ -86,7 +87,7 @@ def verify() -> ResponseReturnValue:
     """The page that checks a receipt in the browser. A link may name one after the #, which is sent to nobody."""
     say = Wording(_language(""))
     html = render_template("verify.html", say=say.own, lang=say.lang, alone=None)
-    answer = _answer(html.encode(), _HTML, _HOUR)
+    answer = _answer(html.encode(), _HTML, _MINUTE)
     answer.vary.add("Accept-Language")
     return answer
 
@@ -99,7 +100,7 @@ def verify_alone() -> ResponseReturnValue:
     parts = {"style": style, "script": script_alone()}
     hashes = {name: source_hash(part) for name, part in parts.items()}
     html = render_template("verify.html", say=say.own, lang=say.lang, alone=parts, hashes=hashes)
-    answer = _answer(html.encode(), _HTML, _HOUR)
+    answer = _answer(html.encode(), _HTML, _MINUTE)
     answer.headers["Content-Disposition"] = 'attachment; filename="verify.html"'
     return answer
 
@@ -107,7 +108,7 @@ def verify_alone() -> ResponseReturnValue:
 @blueprint.get(f"/ledger/<any({', '.join(map(repr, _ASSETS))}):name>")
 def asset(name: str) -> ResponseReturnValue:
     """What the pages of receipts need, here and through the host of a site; and what machines need to check one."""
-    return _answer(content(f"receipt/{name}").encode(), _ASSETS[name], _HOUR)
+    return _answer(content(f"receipt/{name}").encode(), _ASSETS[name], _MINUTE)
 
 
 @blueprint.get("/v1/receipts/<record_id>.tlog-proof")

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expe
 from werkzeug.serving import make_server
 
 from consent_app import create_app
-from consent_app.receipt_page import fragment_link
+from consent_app.receipt_page import SCRIPTS, fragment_link
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.receipt_vectors import FORGED, NO_RECEIPTS, NONE, Kept, forged, given, kept, verdict
@@ -324,7 +324,7 @@ def test_the_types_of_the_scripts_hold(root: Path, tmp_path: Path) -> None:
         pytest.skip("TypeScript is not installed; `make banner` does it (needs Node)")
     scripts = root / "consent_app" / "static" / "receipt"
     base = json.loads((root / "static" / "consent-banner" / "tsconfig.json").read_text("utf-8"))
-    for name in ("receipt-check.js", "receipt-verify.js"):
+    for name in SCRIPTS:
         shutil.copy(scripts / name, tmp_path)
     options = {**base["compilerOptions"], "allowJs": True, "checkJs": True}
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.js"]}))

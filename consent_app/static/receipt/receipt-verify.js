@@ -1,6 +1,7 @@
 // @ts-check
 // The page that checks a receipt: takes a file, a pasted text or the link of a receipt, and says what was found.
-import { check, Fault } from "./receipt-check.js";
+import { check } from "./receipt-check.js";
+import { Fault } from "./receipt-log.js";
 
 /** @type {Record<string, string>} */
 const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 from flask import Flask, Response, render_template_string, request
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Response as Answer
 from werkzeug.serving import make_server
 
 from consent_app import create_app, home
@@ -298,7 +299,11 @@ class Views:
 
     def __init__(self, context: BrowserContext) -> None:
         self.answers: list[int] = []
-        context.on("response", lambda got: self.answers.append(got.status) if got.url.endswith("/v1/collect") else None)
+        context.on("response", self._note)
+
+    def _note(self, got: Answer) -> None:
+        if got.url.endswith("/v1/collect") and '"pageview"' in (got.request.post_data or ""):
+            self.answers.append(got.status)
 
     def wait(self, page: Page, number: int) -> None:
         for _ in range(PATIENCE // LOOK):

@@ -18,7 +18,7 @@ export function send(said: Fields): void {
       credentials: said.gap ? "same-origin" : "omit",
       keepalive: true,
       // The number only tells a repetition from a second view.
-      body: JSON.stringify({ schema: 1, site: config.site, permit, nonce: Math.random().toFixed(16).slice(2), ...said }),
+      body: JSON.stringify({ schema: 1, site: config.site, permit, nonce: Math.random().toFixed(16).slice(-16), ...said }),
     }).catch(() => {});
 }
 

@@ -32,11 +32,11 @@ export type Say = (kind: string, change: Change, then?: (said: Fields) => void) 
 
 /**
  * Count a view of `path`. Only a view begins a day, and none begins twice: while the clock is behind what it once was,
- * the later day goes on. The first view of a visit says where it `came` from, the first of a day on what `device`; where
+ * the later day goes on. The first view of a visit says where it `came` from, the first of a day on what `device` (which takes a browser a while to say); where
  * statistics are `crossed`, each view says where its visit came from and in.
  */
 export const viewed =
-  (path: string, came: Fields, device: Fields, crossed?: boolean): Change =>
+  (path: string, came: Fields, device: () => Fields, crossed?: boolean): Change =>
   (old, day, now) => {
     const c: Counters = old?.day! >= day ? old! : { day, last: old?.day, n: 0, v: 0, k: 0, seconds: 0, engaged: 0, scroll: 0, seen: { pageview: [] } };
     const seen = c.seen.pageview;
@@ -53,7 +53,7 @@ export const viewed =
       v: c.v,
       k: ++c.k,
       prev: c.prev,
-      ...(c.n < 2 && { gap: gap(c.last, c.day), ...device }),
+      ...(c.n < 2 && { ...device(), gap: gap(c.last, c.day) }),
       ...c.visit,
       ...(c.k < 2 && came),
     };

@@ -30,9 +30,9 @@ const accepted = (name: string, category?: string): boolean => !!(effective()[na
 const api: Api = {
   run: apply,
   track,
-  validConsent: () => state().unheard !== UNMADE,
   acceptedCategory: accepted,
   acceptedService: accepted,
+  validConsent: () => state().unheard !== UNMADE,
   push: ([name, ...given]: Call) => (page.ConsentBanner as Api)[name]!(...given),
 };
 

@@ -18,11 +18,11 @@ export function view(): void {
   const came: Fields = { referrer: document.referrer.split("/")[2]?.slice(0, 128) };
   for (const name of ["utm_source", "utm_medium", "utm_campaign"]) came[name] = new URL(location.href).searchParams.get(name)?.slice(0, 128);
   const width = screen.width;
-  const device = {
+  const device = (): Fields => ({
     screen: width < 768 ? "small" : width < 1024 ? "medium" : width < 1440 ? "large" : "wide",
-    lang: navigator.language,
     zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
-  };
+    lang: navigator.language,
+  });
   say("pageview", viewed(at as string, came, device, config.crossed));
   if (at) activity ??= (watch(), config.activity && import(config.activity).then((part) => part.start(config, say, send, view)));
 }

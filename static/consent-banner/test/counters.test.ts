@@ -3,6 +3,7 @@ import test from "node:test";
 import { happened } from "../src/activity.ts";
 import { type Counters, type Fields, gap, viewed } from "../src/counters.ts";
 
+const none = () => ({});
 const MINUTE = 60_000;
 const MIDNIGHT = Date.parse("2026-11-24");
 
@@ -11,7 +12,7 @@ function run(...steps: [string, number, string][]): Fields[] {
   let counters: Counters | undefined;
   return steps.map(([day, minutes, what]) => {
     const [kind = "", key = ""] = what.split(":");
-    const change = what.startsWith("/") ? viewed(what, {}, {}) : happened(kind, key);
+    const change = what.startsWith("/") ? viewed(what, {}, none) : happened(kind, key);
     const [next, said] = change(structuredClone(counters), day, MIDNIGHT + minutes * MINUTE);
     counters = next;
     return said!;

@@ -3,11 +3,12 @@ import test from "node:test";
 import { type Counters, type Fields, viewed } from "../src/counters.ts";
 import { bucket, engage } from "../src/engagement.ts";
 
+const none = () => ({});
 const DAY = "2026-11-24";
 
 /** A day with a view, and what is said as [seconds, depth] are added to it one after the other. */
 function read(...steps: [number, number][]): (Fields | undefined)[] {
-  let counters: Counters | undefined = viewed("/", {}, {})(undefined, DAY, 0)[0];
+  let counters: Counters | undefined = viewed("/", {}, none)(undefined, DAY, 0)[0];
   return steps.map(([seconds, depth]) => {
     const [next, said] = engage(seconds, depth)(structuredClone(counters), "2026-11-25", 864e5);
     counters = next;

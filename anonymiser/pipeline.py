@@ -41,13 +41,16 @@ OTHER_SOURCE: Final = "site-counted-from-logs"
 
 @dataclass(frozen=True, slots=True)
 class SpoolReport:
-    """What a run over the spool did. `dropped` counts facts by reason; `damaged` names segments that were left."""
+    """What a run over the spool did. `dropped` counts facts by reason; `damaged` names segments that were left; `torn`
+    counts those whose end was missing, because their process died.
+    """
 
     segments: int
     facts: int
     dropped: Mapping[str, int]
     damaged: tuple[str, ...]
     releases: tuple[str, ...]
+    torn: int = 0
 
     @property
     def late(self) -> int:
@@ -118,7 +121,8 @@ def run_spool(
         _expire(run, rules)
         _publish(run)
         _erase(run)
-        budget.note(now, "spool", {"segments": report.segments, "facts": report.facts, "dropped": report.dropped})
+        budget.note(now, "spool", {"segments": report.segments, "facts": report.facts, "torn": report.torn,
+                                   "dropped": report.dropped})  # fmt: skip
         return replace(report, releases=tuple(made))
 
 
@@ -182,20 +186,22 @@ class _Part:
 
     segment: spool.Segment
     facts: list[Fact]
+    torn: int
 
 
 def _count_segments(run: _Run, directory: Path, keys: HourKeys, known: Mapping[str, SiteRules]) -> SpoolReport:
     """Fold every closed segment into the holdings; then destroy the keys of the hours that are done; then unlink."""
-    segments, facts, dropped, damaged = 0, 0, Counter[str](), list[str]()
+    segments, facts, torn, dropped, damaged = 0, 0, 0, Counter[str](), list[str]()
     for parts in _chunks(directory, keys, run.budget.unrecorded(), damaged):
         dropped += _fold(run, parts, known)
         run.budget.removing({part.segment.id: part.segment.hour for part in parts})
         segments, facts = segments + len(parts), facts + sum(len(part.facts) for part in parts)
+        torn += sum(part.torn for part in parts)
     damaged += _give_up(run, directory)
     counted = run.budget.unrecorded()
     removal.destroy_keys(directory, keys, counted, run.now)
     removal.remove(directory, counted)
-    return SpoolReport(segments, facts, dict(dropped), tuple(damaged), ())
+    return SpoolReport(segments, facts, dict(dropped), tuple(damaged), (), torn)
 
 
 def _give_up(run: _Run, directory: Path) -> list[str]:
@@ -219,7 +225,8 @@ def _chunks(directory: Path, keys: HourKeys, counted: Collection[str], damaged: 
         if not segment.closed or segment.id in counted:
             continue
         try:
-            parts.append(_Part(segment, read(segment, keys).facts))
+            found = read(segment, keys)
+            parts.append(_Part(segment, found.facts, found.torn))
         except SegmentError as error:
             damaged.append(str(error))
         if sum(len(part.facts) for part in parts) >= FACTS_AT_ONCE:

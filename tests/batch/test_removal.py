@@ -78,7 +78,8 @@ def place(tmp_path: Path) -> Place:
 def test_key_file_and_mark_are_gone_and_said(place: Place) -> None:
     name = place.write().stem
     assert place.files() == {f"{name}.seg", f"{name}.begun"}
-    assert place.run(NINE + HOUR).facts == len(ROWS)
+    report = place.run(NINE + HOUR)
+    assert (report.facts, report.torn) == (len(ROWS), 0)
     assert place.files() == set()
     assert place.hours(NINE + HOUR) == []
     assert [(one.segment, one.hour, one.time) for one in place.said] == [(name, NINE, NINE + HOUR)]
@@ -130,7 +131,7 @@ def test_what_a_killed_process_left_is_counted_before_its_key_goes(place: Place,
     process.communicate()
     assert bool(place.left(later)) == bool(days)
     report = place.run(later)
-    assert (report.segments, report.facts, report.damaged) == (1, len(ROWS), ())
+    assert (report.segments, report.facts, report.torn, report.damaged) == (1, len(ROWS), 1, ())
     assert [one.segment for one in place.said] == [name]
     assert place.files() == set()
     assert place.hours(later) == []

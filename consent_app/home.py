@@ -85,10 +85,9 @@ def rotate(settings: Settings) -> list[tuple[Path, int]]:
 
 
 def private_parts(settings: Settings) -> list[Path]:
-    """What of a home must be its owner's alone, as far as it is there."""
-    keys = [settings.secrets / name for name in OUTLIVES]
-    parts = [settings.home, settings.secrets, *keys, settings.ledger_file, settings.users_file, settings.private]
-    return [part for part in parts if part.exists()]
+    """What of a home must be its owner's alone, as far as it is there: among it every file of secrets."""
+    parts = [settings.home, settings.secrets, settings.ledger_file, settings.users_file, settings.private]
+    return [*(part for part in parts if part.exists()), *sorted(settings.secrets.glob("*"))]
 
 
 def require_private_parts(settings: Settings) -> int:

@@ -11,18 +11,18 @@ import click
 
 from anonymiser import check as statistics_check
 from consent_app import batch, home
+from consent_app.archive import Archive
 from consent_app.commands import retention
 from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import PROOF, SINCE, checks, opened
 from consent_app.ledger import Check, Ledger, cosigned
-from consent_app.private_files import require_private
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
 from consent_app.sites import Sites
 
 NOT_CHECKED: Final = (
-    "Not checked, because this version does not have it: encryption of the spool. Who holds the signing key can sign "
-    "another history: --since with a checkpoint kept elsewhere, and --proof, find that."
+    "Not checked, because a home cannot show it: that everything which was decided was recorded, and what others keep. "
+    "Who holds the signing key can sign another history: witnesses, --since and --proof find that."
 )
 Checks = Iterator[Verdict]
 
@@ -49,10 +49,6 @@ def _all(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) -> Ch
 def _keys(settings: Settings) -> Checks:
     Seal(settings.signing_keys, settings.clock)
     count = home.require_private_parts(settings)
-    log_key = settings.secrets / "ledger.keys"
-    if log_key.exists():
-        require_private(log_key)
-        count += 1
     yield Check(
         "keys", True, f"{count} files and folders are their owner's alone; signing keys: {len(settings.signing_keys)}"
     )
@@ -70,6 +66,7 @@ def _ledger(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) ->
         yield from guarded("ledger", partial(checks, ledger, since, proofs))
         yield from guarded("ledger witness", partial(_witnesses, settings, ledger))
         yield from guarded("shown notices", partial(_shown_notices, settings, ledger))
+        yield from guarded("archive", partial(Archive.of(settings).checks, ledger))
         yield from guarded("removal", partial(_removal, settings, ledger))
 
 

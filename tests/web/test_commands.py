@@ -352,8 +352,11 @@ def test_verify_finds_keys_that_others_may_read(made: Path, run: Run) -> None:
     result = run("verify", code=2)
     assert "chmod 600" in result.stderr
     (made / "secrets" / "session.keys").chmod(0o600)
-    (made / "ledger.db").chmod(0o644)
-    assert failed(run("verify", code=1)) == ["keys"]
+    for name in ("ledger.db", "secrets/any.keys"):
+        (made / name).touch()
+        (made / name).chmod(0o644)
+        assert failed(run("verify", code=1)) == ["keys"]
+        (made / name).chmod(0o600)
 
 
 def test_verify_finds_a_notice_that_is_shown_and_not_kept(made: Path, run: Run) -> None:
@@ -367,7 +370,7 @@ def test_verify_finds_a_foreign_statistics_file(made: Path, run: Run) -> None:
 
 
 def test_verify_says_what_it_did_not_check(made: Path, run: Run) -> None:
-    assert "Not checked, because this version does not have it: encryption of the spool" in run("verify").output
+    assert "Not checked, because a home cannot show it" in run("verify").output
 
 
 # -- serve ------------------------------------------------------------------------------------------------------------

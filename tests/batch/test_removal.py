@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,6 +216,50 @@ def test_no_key_no_batch_to_read_it(place: Place) -> None:
     assert [str(path) in fault and "is gone, so nobody can read it" in fault for fault in report.damaged] == [True]
     place.write(NINE + HOUR)
     assert place.run(NINE + 2 * HOUR).segments == 1
+
+
+HURRIED = """
+import sys, time
+from datetime import datetime, timedelta
+from pathlib import Path
+from anonymiser.errors import NoHourKey
+from anonymiser.facts import Fact
+from anonymiser.spool import Spool
+
+start, base, hour = float(sys.argv[2]), datetime.fromisoformat(sys.argv[3]), float(sys.argv[4])
+clock = lambda: base + timedelta(hours=(time.monotonic() - start) / hour)
+spool, taken = Spool(Path(sys.argv[1]), clock=clock, mix_beacons=3, mix_seconds=60), 0
+end = time.monotonic() + 4 * hour
+while time.monotonic() < end:
+    try:
+        spool.add([Fact("kent", "2026-11-23", "views", "", "", 1)])
+        taken += 1
+    except NoHourKey:
+        pass
+    time.sleep(0.002)
+spool.close()
+print(taken)
+"""
+
+
+@pytest.mark.slow
+def test_batches_and_writers_at_the_turn_of_hours_lose_nothing(place: Place, root: Path) -> None:
+    """Hours of two seconds; three servers write, the batch runs all the time: no key goes before its last segment."""
+    start, base, hour = time.monotonic(), NINE - 7 * HOUR, 2.0
+    place.keys.provide(place.spool, base)
+    arguments = [sys.executable, "-c", HURRIED, str(place.spool), str(start), base.isoformat(), str(hour)]
+    writers = [subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    counted, reports = 0, 0
+    while any(writer.poll() is None for writer in writers):
+        report = place.run(base + timedelta(hours=(time.monotonic() - start) / hour))
+        assert report.damaged == ()
+        counted, reports = counted + report.facts, reports + 1
+    taken = sum(int(writer.communicate()[0]) for writer in writers)
+    last = place.run(base + timedelta(hours=(time.monotonic() - start) / hour + 1))
+    assert last.damaged == ()
+    assert (counted + last.facts, place.files()) == (taken, set())
+    assert (taken > 50, reports > 2) == (True, True)
+    assert len(place.said) == len({one.segment for one in place.said}) > 3
 
 
 # -- what the version before left -------------------------------------------------------------------------------------

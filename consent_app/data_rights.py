@@ -9,17 +9,17 @@ from __future__ import annotations
 import base64
 import re
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from consent_app import receipt_document
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.decisions import Choice, Outcome, cookie_text, decide
 from consent_app.errors import FieldsError, LedgerError, NotFoundError, RequestError
-from consent_app.ledger import BASES, ConsentRecord, Entry, RecordedDecision, tombstones
+from consent_app.ledger import BASES, ConsentRecord, Entry, RecordedDecision, keys, tombstones
 from consent_app.ledger.holds import Hold
 from consent_app.ledger.store import TAG
 from consent_app.ledger.tlog.proof import Proof
@@ -119,7 +119,7 @@ def copy(rooms: Rooms, holding: Holding) -> dict[str, Any]:
         "site": {"key": site.key, "name": site.name, "controller": site.controller},
         "receipt_number": holding.record_id or None,
         "records": [_with_proof(entry, proof) for entry, proof in proved],
-        "receipt": receipt_document.build(site, proved, server=rooms.settings.public_url, made=now) if proved else None,
+        "receipt": _receipt(rooms, site, proved, now),
         "cookie": _cookie(cookie) if cookie else None,
         "notices": list(_notices(rooms, holding)),
         "retention": [_retention(site, entry) for entry in holding.entries],
@@ -133,6 +133,18 @@ def copy(rooms: Rooms, holding: Holding) -> dict[str, Any]:
             "formats": ["https://c2sp.org/tlog-proof", "https://c2sp.org/tlog-checkpoint", "RFC 8785"],
         },
     }
+
+
+def _receipt(
+    rooms: Rooms, site: Site, proved: Sequence[tuple[Entry, Proof | None]], now: datetime
+) -> dict[str, Any] | None:
+    """The sealed receipt of what is signed by now, as /v1/receipts/ID gives it; None where nothing is."""
+    signed = [(entry, proof) for entry, proof in proved if proof]
+    if not signed:
+        return None
+    document = receipt_document.build(site, signed, server=rooms.settings.public_url, made=now)
+    known = receipt_document.sealing_keys(rooms.ledger.published.key(), rooms.settings.secrets / keys.FILE)
+    return receipt_document.sealed(document, known)
 
 
 def erase(rooms: Rooms, holding: Holding) -> Tombstone | None:

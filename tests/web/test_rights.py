@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from consent_app import keepsakes, rights_check
+from consent_app import keepsakes, receipt_check, rights_check
 from consent_app.ledger import holds
 from consent_app.ledger.keys import read_public
 from consent_app.settings import Settings
@@ -157,6 +157,10 @@ def test_a_copy_has_everything_and_proves_itself(ann: Visitor, clock: Clock) -> 
     assert [kept["erased_after"] for kept in mine["retention"]] == ["2029-06-23", "2029-06-24"]
     assert mine["cookie"]["decisions"] == {"statistics": True, "embeds": True}
     assert holds_up(ann, answer.text) == []
+    receipt = receipt_check.read(json.dumps(mine["receipt"]).encode())
+    verdicts = list(receipt_check.checks(receipt, read_public(ann.here.ledger.published.key())))
+    assert [check.sentence for check in verdicts if not check.ok] == []
+    assert len(receipt.events) == 2
 
 
 def test_a_copy_that_was_changed_does_not_hold(ann: Visitor) -> None:

@@ -46,7 +46,7 @@ class Plan:
         """What an undeclared key's noisy value must exceed: the cut, and what lies above it for rare keys.
 
         What is above the cut of a key that one browser-day brought there is at most `most`; discrete Gaussian noise
-        exceeds t with a probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020, section 2.2).
+        exceeds t with a probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020).
         """
         return self.cut(key) + self._above(key)
 

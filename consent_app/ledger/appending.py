@@ -117,9 +117,11 @@ class Appender:
                 if waiting.key:
                     known[waiting.key] = found
             made.append(found)
-        if rows:
-            cursor.executemany(self._sql.add_entry, rows)
-            cursor.executemany(self._sql.add_body, rows)
+        for statement in (self._sql.add_entry, self._sql.add_body):
+            if len(rows) == 1:
+                cursor.execute(statement, rows[0])
+            elif rows:
+                cursor.executemany(statement, rows)
         return made
 
     def _known(self, cursor: Any, batch: Sequence[Waiting]) -> dict[Key, Entry]:

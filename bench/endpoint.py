@@ -8,6 +8,8 @@ Flask answers, which is all that differs. Client and server share the machine, s
 a server spends on a beacon; beacons a second depend on the client too. After each run the server is stopped in good
 order, and every beacon it acknowledged must be in its sealed segments, once. nginx answers 204 and writes a log line:
 no check, no permit, no fact. A port that somebody listens on is refused.
+
+"without a server" calls both in this process, which leaves out what gunicorn needs for a request, the larger part.
 """
 
 from __future__ import annotations
@@ -24,22 +26,32 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.test import create_environ
 
 from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import segments
 from anonymiser.unsealing import read
+from consent_app import create_app
 from consent_app import home as data_home
+from consent_app.collect import Door
 from consent_app.listening import bound
 from consent_app.receipts import Seal
+from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from consent_app.sites import Sites
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PORT = 18_471
 CONNECTIONS = 32
 WARM_UP = 1.0
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PAGES = 400
+CALLS = 5000
 SERVE = """
 import sys
 from consent_app.commands import main
@@ -50,7 +62,7 @@ if sys.argv[1] == "application":
     def plain(settings):
         app = made(settings)
         proxy = app.wsgi_app
-        proxy.app = proxy.app._inner
+        proxy.app = proxy.app.inner
         return app
     serving.create_app = plain
 main(sys.argv[2:])
@@ -75,6 +87,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
     costs = {}
     with tempfile.TemporaryDirectory() as folder:
+        within(Path(folder) / "within")
         for kind in ("door", "application"):
             costs[kind] = collected(Path(folder) / kind, kind, seconds)
         if shutil.which("nginx"):
@@ -109,6 +122,47 @@ def collected(home: Path, kind: str, seconds: float) -> float:
     tell(f"{kind}: processor time of a beacon", f"{spent / count * 1e6:,.0f} µs")
     tell(f"{kind}: acknowledged, and found after an orderly stop", f"{kept:,}")
     return spent / count
+
+
+def within(home: Path) -> None:
+    """Processor time of a beacon, taken by the door and by the application behind it."""
+    data_home.create(Settings.from_environment({}, home=home))
+    settings = Settings.from_environment({}, home=home, beacons_per_minute=100_000)
+    app = create_app(settings)
+    rooms: Rooms = app.extensions[NAME]
+    door, request, costs = app.wsgi_app, beacons(settings), []
+    assert isinstance(door, Door)
+    for first, way in ((1, door), (CALLS + 1, door.inner)):
+        environs = [environ(request(number)) for number in range(first, first + CALLS)]
+        start = process_time()
+        heard = [answer(way, one) for one in environs]
+        costs.append((process_time() - start) / CALLS)
+        assert set(heard) == {"202"}
+    rooms.spool.close()
+    rooms.ledger.close()
+    keys = HourKeys(settings.private)
+    found = [fact for segment in segments(settings.spool) for fact in read(segment, keys).facts]
+    assert sum(fact.delta for fact in found if fact.statistic == "views") == 2 * CALLS
+    tell("without a server, door: processor time of a beacon", f"{costs[0] * 1e6:,.0f} µs")
+    tell("without a server, application: processor time of a beacon", f"{costs[1] * 1e6:,.0f} µs")
+    tell("the application's over the door's", f"{costs[1] / costs[0]:.1f}")
+
+
+def answer(way: WSGIApplication, asked: dict[str, Any]) -> str:
+    """The status of one answer."""
+    heard = []
+    way(asked, lambda status, *_: heard.append(status[:3]) or bytes)  # type: ignore[func-returns-value]
+    return heard[0]
+
+
+def environ(request: bytes) -> dict[str, Any]:
+    """A request as a WSGI server hands it on."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:]]
+    names = {name.upper().replace("-", "_"): value for name, value in lines}
+    made = create_environ("/v1/collect", "http://kent.localhost:8000", method="POST", data=body)
+    headers = {f"HTTP_{name}": value for name, value in names.items() if not name.startswith("CONTENT")}
+    return made | headers | {"CONTENT_TYPE": names["CONTENT_TYPE"], "REMOTE_ADDR": names["X_FORWARDED_FOR"]}
 
 
 def compared(folder: Path, seconds: float) -> float:

@@ -115,12 +115,12 @@ class Door:
 
     def __init__(self, app: Flask, inner: WSGIApplication) -> None:
         self._app = app
-        self._inner = inner
+        self.inner = inner
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a beacon, or hand the request on."""
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or environ.get("QUERY_STRING"):
-            return self._inner(environ, start_response)
+            return self.inner(environ, start_response)
         try:
             outcome = _taken(self._app, environ)
         except Exception as error:

@@ -322,7 +322,7 @@ def test_the_door_answers_as_the_application_does(settings: Settings, make_app: 
     doors = [app.wsgi_app for app in both]
     assert isinstance(doors[0], Door)
     assert isinstance(doors[1], Door)
-    ways = (doors[0], doors[1]._inner)
+    ways = (doors[0], doors[1].inner)
     for number, (name, asked) in enumerate(ASKED.items()):
         body = beacon(both[0].extensions[NAME], nonce=f"{number:016x}") | asked.get("document", {})
         headers = {"Origin": KENT, "User-Agent": FIREFOX, "Content-Type": asked.get("type", "text/plain")}

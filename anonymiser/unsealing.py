@@ -1,7 +1,8 @@
 """Reading segments back, which only the batch can: every damage is told from a crash, and by the file's name.
 
 A `.seg` was ended by its process: it must have its last frame. A `.cut` was left by a process that died: its tail may
-be torn, is left out then, and counted. Segments of the version before (`plain_segments`) are read too.
+be torn, is left out then, and counted. Segments of the version before (`plain_segments`), which called both `.seg`, are
+read too.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def read(segment: Segment, keys: HourKeys) -> SegmentFacts:
             facts += _facts(payload)
     except _DamagedError as damage:
         raise _told(segment, damage) from damage
-    if segment.path.suffix == CLOSED:
+    if segment.path.suffix == CLOSED and not content.startswith(plain_segments.MAGIC):
         raise _told(segment, _DamagedError("its end was cut off"))
     return SegmentFacts(facts, 1)
 

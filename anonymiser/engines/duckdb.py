@@ -206,12 +206,10 @@ class _Watched:
 def _dictionaries(connection: duckdb.DuckDBPyConnection, requests: Requests, rules: SiteRules) -> None:
     """Python looks at each distinct text once; what it found goes to the rows by the texts' numbers."""
     table, texts = requests.numbered()
-    targets = [read_target(text) for text in texts["target"]]
+    targets = [read_target(text) for text in texts["target"].to_pylist()]
     pages = {page: number for number, page in enumerate(dict.fromkeys(target.page for target in targets))}
-    found = [_agent(text) for text in texts["agent"]]
-    hosts = [sources.referrer_host(text) for text in texts["referrer"]]
-    networks = [ip_network(network) for network in rules.excluded_networks]
-    excluded = [bool(networks) and _within(ip, networks) for ip in texts["ip"]]
+    found = [_agent(text) for text in texts["agent"].to_pylist()]
+    hosts = [sources.referrer_host(text) for text in texts["referrer"].to_pylist()]
     _dictionary(connection, "pages", ("page", "page_id"), pages.items())
     rows = ((number, target.campaign, *_tag(target)) for number, target in enumerate(targets))
     _dictionary(connection, "targets", ("target_id", "campaign", "utm_source", "utm_medium"), rows)
@@ -223,7 +221,7 @@ def _dictionaries(connection: duckdb.DuckDBPyConnection, requests: Requests, rul
     table = described(table, "target", kind=pa.array([target.kind for target in targets], pa.string()))
     table = described(table, "agent", bot=pa.array([f"bot-{bot}" if bot else "" for *_, bot in found], pa.string()))
     table = described(table, "referrer", spam=pa.array([bool(sources.SPAM.search(host)) for host in hosts], pa.bool_()))
-    table = described(table, "ip", excluded=pa.array(excluded, pa.bool_()))
+    table = described(table, "ip", excluded=_excluded(texts["ip"], rules))
     connection.register("requests", table)
     connection.execute(f"CREATE TEMP TABLE events AS {statement('events')}", {"zone": rules.timezone})
     connection.unregister("requests")
@@ -276,6 +274,14 @@ def _agent(text: str) -> tuple[str, str, str, str]:
 def _source(host: str, utm_source: str, utm_medium: str, own_hosts: frozenset[str]) -> tuple[str, str, str]:
     source = sources.classify(host, utm_source, utm_medium, own_hosts)
     return source.name, source.channel, sources.group(source.name, source.channel)
+
+
+def _excluded(addresses: pa.Array, rules: SiteRules) -> pa.Array:
+    """Whether each address is in a network that is left out; where there is none, no address is looked at."""
+    networks = [ip_network(network) for network in rules.excluded_networks]
+    if not networks:
+        return pa.repeat(False, len(addresses))
+    return pa.array((_within(ip, networks) for ip in addresses.to_pylist()), pa.bool_())
 
 
 def _within(ip: str, networks: Sequence[Any]) -> bool:

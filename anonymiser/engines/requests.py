@@ -55,7 +55,7 @@ class Requests:
         self.left_out.update(cut.left_out)
         self._keep(cut.kept.columns, first)
 
-    def numbered(self) -> tuple[pa.Table, dict[str, list[str]]]:
+    def numbered(self) -> tuple[pa.Table, dict[str, pa.Array]]:
         """The kept requests, and the texts that their numbers stand for.
 
         The columns: seq (the order of all lines), ts, ip_id, agent_id, target_id, referrer_id, status, has_agent.
@@ -93,9 +93,9 @@ def _encoded(column: pa.Array) -> pa.Array:
     return column.dictionary_encode() if column.type == pa.string() else column
 
 
-def _texts(column: pa.ChunkedArray) -> list[str]:
+def _texts(column: pa.ChunkedArray) -> pa.Array:
     """All distinct texts, once its chunks have one dictionary."""
-    return list(column.chunk(0).dictionary.to_pylist()) if column.num_chunks else []
+    return column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
 
 
 def _indices(column: pa.ChunkedArray) -> pa.ChunkedArray:

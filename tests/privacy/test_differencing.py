@@ -123,8 +123,9 @@ def test_more_facts_for_a_released_day_change_nothing(tmp_path: Path) -> None:
     workspace = spooled(tmp_path, 30, WEEK)
     pipeline.run_spool(workspace, tmp_path / "spool", [RULES], OVER + WEEK * DAY)
     before = workspace.stats.read_bytes()
-    spooled(tmp_path / "more", 1, WEEK)
-    report = pipeline.run_spool(workspace, tmp_path / "more" / "spool", [RULES], OVER + WEEK * DAY)
+    more = tmp_path / "more"
+    spooled(more, 1, WEEK)
+    report = pipeline.run_spool(workspace, more / "spool", [RULES], OVER + WEEK * DAY, keys=more / "private")
     assert report.late == WEEK * (len(TOTALS) + 1)
     assert workspace.stats.read_bytes() == before
 

@@ -25,6 +25,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -241,8 +242,8 @@ class Client:
     def run(self, seconds: float, rate: float = 0) -> None:
         """Send for that long: whenever a connection is free, or `rate` decisions a second, each due at its moment."""
         selector = selectors.DefaultSelector()
-        idle = [socket.create_connection(("127.0.0.1", self._port), timeout=30) for _ in range(CONNECTIONS)]
-        connections = list(idle)
+        connections = [socket.create_connection(("127.0.0.1", self._port), timeout=30) for _ in range(CONNECTIONS)]
+        idle = deque(connections)
         start, sent = perf_counter(), 0
 
         def due() -> float:
@@ -250,7 +251,7 @@ class Client:
 
         while selector.get_map() or due() < start + seconds:
             while idle and (moment := due()) <= perf_counter() and moment < start + seconds:
-                self._send(idle.pop(), selector, moment)
+                self._send(idle.popleft(), selector, moment)
                 sent += 1
             idle += self._received(selector, 0.001 if rate else 0.05)
         for connection in connections:
@@ -273,7 +274,9 @@ class Client:
         for key, _ in selector.select(wait):
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
-            key.data[1] += connection.recv(65_536)
+            content = connection.recv(65_536)
+            assert content, "the server has closed a connection that waited"
+            key.data[1] += content
             answer = whole(key.data[1])
             if answer is not None:
                 self.times.append(perf_counter() - key.data[0])

@@ -171,10 +171,10 @@ def test_logs_killed_anywhere_are_counted_once(tmp_path: Path, root: Path) -> No
         step += 1
         home = tmp_path / str(step)
         log = day_log(home / "access.log", "2026-11-10", "2026-11-11")
-        command = [sys.executable, "-c", LOGS_KILLED, str(home), str(step)]
-        result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-        survived = result.returncode == 0
-        assert survived or result.returncode == -signal.SIGKILL, result.stderr
+        command = [sys.executable, "-c", LOGS_KILLED]
+        result = subprocess.run(command, cwd=root, input=f"{home} {step}", capture_output=True, text=True, check=True)
+        survived = int(result.stdout) == 0
+        assert survived or int(result.stdout) == -signal.SIGKILL, result.stderr
         workspace = Workspace(home / "stats.duckdb", home / "private")
         before = Holding(workspace.private / "holding", "demo").counts
         other = day_log(home / "other.log", "2026-11-11", visitors=90)

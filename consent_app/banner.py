@@ -247,7 +247,9 @@ def _sentences(speaker: Speaker, sent: str) -> Iterator[Markup]:
     for name, mode in (("tell", "objectable"), ("ask", "consent")):
         titles = [speaker.say(purpose.title) for purpose in speaker.site.optional if purpose.mode == mode]
         if titles:
-            said = escape(speaker.texts[name]).format(controller=speaker.site.controller, purposes=speaker.listed(titles))
+            said = escape(speaker.texts[name]).format(
+                controller=speaker.site.controller, purposes=speaker.listed(titles)
+            )
             yield Markup("{} {}").format(said, _covered(speaker)) if speaker.site.covers else said
 
 

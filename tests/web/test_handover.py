@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from consent_app.errors import SitesError
 from consent_app.handover import carried
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import Sites
 from tests.web.conftest import Clock
 
 KENT = "http://kent.localhost:8000"
@@ -165,3 +168,11 @@ def test_a_script_cannot_claim_it(client: FlaskClient, rooms: Rooms) -> None:
 def test_the_banner_names_the_sites_it_covers(client: FlaskClient, lang: str) -> None:
     assert "DefibRental Solutions" in client.get(f"/v1/sites/kent/banner?lang={lang}").text
     assert "Kent" not in client.get(f"/v1/sites/defibrental/banner?lang={lang}").text
+
+
+@pytest.mark.parametrize("covers", ['["kent"]', '["nobody"]', '["Kent"]', '"defibrental"'])
+def test_a_site_can_only_cover_another_of_the_file(home: Path, covers: str) -> None:
+    file = home / "sites.toml"
+    file.write_text(file.read_text("utf-8").replace('covers = ["defibrental"]', f"covers = {covers}"), "utf-8")
+    with pytest.raises(SitesError, match=r"sites\.toml.*covers"):
+        Sites.load(file)

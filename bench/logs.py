@@ -32,7 +32,7 @@ from generate import write
 RUNS = 3
 SPLIT = """
 import duckdb, sys
-connection = duckdb.connect(":memory:", config={"memory_limit": "2GB", "temp_directory": ""})
+connection = duckdb.connect(":memory:", config={"memory_limit": "16GB", "temp_directory": ""})
 connection.execute("SET enable_progress_bar = false")
 connection.execute(
     "CREATE TABLE split AS SELECT string_split(line, '\\"') AS part, string_split(part[1], ' ') AS who, "

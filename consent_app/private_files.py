@@ -47,7 +47,7 @@ def replace_private(path: Path, content: str) -> None:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -65,7 +65,8 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk, after a file was put there or renamed."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

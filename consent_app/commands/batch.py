@@ -37,6 +37,8 @@ def batch(now: datetime | None) -> None:
     if kept.entries or kept.complaints:
         told = f"{len(kept.entries):,} consent records and {len(kept.complaints):,} complaints"
         click.echo(f"  {told} were past their time and are erased")
+    if report.torn:
+        click.echo(f"  {report.torn:,} segments were cut short by a kill; what was whole in them is counted")
     for reason, count in sorted(report.dropped.items()):
         click.echo(f"  {count:,} facts left out: {reason}")
     for fault in (*report.damaged, *unsigned):

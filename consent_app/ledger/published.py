@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from consent_app.errors import ProofError
 from consent_app.ledger.tlog.tiles import ENTRIES, HASH, WIDTH, Tile, bundle, unbundle
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from consent_app.private_files import exclusive, sync_folder
 
 CHECKPOINT: Final = "checkpoint"
 KEY: Final = "log.vkey"
-_LOCK: Final = "lock"
 _LONGEST: Final = 1_000_000
 
 
@@ -63,12 +57,12 @@ class Published:
                 _replace(file, content)
                 folders.add(file.parent)
         for folder in folders:
-            _sync(folder)
+            sync_folder(folder)
 
     def replace(self, name: str, content: bytes) -> None:
         """Put the checkpoint or the public key in the place of the one before."""
         _replace(self.folder / name, content)
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def forget_parts(self, tiles: Iterable[Tile]) -> None:
         """Remove the partial forerunners of full tiles."""
@@ -76,19 +70,9 @@ class Published:
             path = self.folder / tile.whole.path
             shutil.rmtree(path.with_name(f"{path.name}.p"), ignore_errors=True)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only process that writes here; waits until the one before is done, or has died."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def lock(self) -> AbstractContextManager[None]:
+        """Be the only process that writes here."""
+        return exclusive(self.folder)
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -116,14 +100,4 @@ def _make_folder(folder: Path, root: Path) -> None:
     if not folder.exists():
         _make_folder(folder.parent, root)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)

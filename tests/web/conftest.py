@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent_app import create_app
+from consent_app.archive import Archive
 from consent_app.home import make_hour_keys
+from consent_app.ledger import Ledger
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import Sites
 from tests.web.ledger_places import Place, Server, programs
 
 STARTER = Path(__file__).parents[2] / "consent_app" / "starter"
@@ -107,3 +110,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Where a ledger lies: every test that asks is run on both databases."""
     server = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
     return Place.new(tmp_path, server)
+
+
+def keep_banner(home: Path, ledger: Ledger) -> None:
+    """Keep the notices and today's banner, as a server does when it starts."""
+    settings = Settings.from_environment({}, home=home)
+    Archive.of(settings).keep(Sites.load(settings.sites_file), ledger, date(2026, 11, 1))

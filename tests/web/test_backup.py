@@ -7,6 +7,7 @@ import shutil
 import stat
 import tarfile
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +17,20 @@ from click.testing import CliRunner
 from anonymiser.facts import Fact
 from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import Spool
-from consent_app import backup
+from consent_app import backup, bundle
 from consent_app.commands import main
 from consent_app.errors import SettingsError
-from consent_app.ledger import Ledger
+from consent_app.ledger import ConsentRecord, Ledger
 from consent_app.settings import Settings
+from tests.web.conftest import keep_banner
 from tests.web.ledger_records import TEXT, given
 
 CANARY = "canary-of-the-spool"
+
+
+def shown(number: int) -> ConsentRecord:
+    """A decision that was asked for by today's banner."""
+    return replace(given(number), bundle=bundle.sha256())
 
 
 def run(home: Path, *words: str | Path, code: int = 0) -> str:
@@ -39,8 +46,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(home, "init")
     with Ledger(home / "ledger.db") as ledger:
         ledger.archive_notice(TEXT, "2026-11-01")
+        keep_banner(home, ledger)
         for number in range(300):
-            ledger.append(given(number))
+            ledger.append(shown(number))
     now = datetime.now(UTC)
     for days in (3, 0):
         at = now - timedelta(days=days)
@@ -72,7 +80,7 @@ def test_a_restored_home_verifies_and_goes_on(used: Path, tmp_path: Path) -> Non
     run(tmp_path / "new", "batch")
     with Ledger(tmp_path / "new" / "ledger.db") as ledger:
         assert len(ledger.history(given(299).id)) == 1
-        ledger.append(given(300))
+        ledger.append(shown(300))
         ledger.sequence()
     assert "FAIL" not in run(tmp_path / "new", "verify")
     kept = (used / "ledger" / "checkpoint").rename(tmp_path / "kept.checkpoint")
@@ -115,7 +123,7 @@ def test_a_backup_of_a_busy_home_verifies(used: Path, tmp_path: Path) -> None:
         with Ledger(used / "ledger.db") as ledger:
             number = 1000
             while not stop.wait(0.01):
-                ledger.append(given(number := number + 1))
+                ledger.append(shown(number := number + 1))
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier, Thread
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
+from consent_app import bundle
 from consent_app.commands import main
 from consent_app.errors import ProofError
 from consent_app.ledger import Ledger
@@ -27,7 +29,7 @@ from consent_app.ledger.tlog.tiles import Tile, Tree, nodes
 from consent_app.ledger.tlog.witnessing import SIZE, Request
 from consent_app.ledger.witness import Declined, Witness
 from consent_app.settings import Settings
-from tests.web.conftest import Clock
+from tests.web.conftest import Clock, keep_banner
 from tests.web.ledger_records import TEXT, given
 
 # A checkpoint of a public certificate log, cosigned by four public witnesses on 23 May 2026, and their published keys.
@@ -225,7 +227,8 @@ def partner(home: Path, settings: Settings, make_app: Callable[[Settings], objec
 def append(home: Path, number: int) -> None:
     with Ledger(home / "ledger.db") as ledger:
         ledger.archive_notice(TEXT, "2026-11-01")
-        ledger.append(given(number))
+        keep_banner(home, ledger)
+        ledger.append(replace(given(number), bundle=bundle.sha256()))
         ledger.sequence()
 
 

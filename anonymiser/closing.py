@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from typing import Final
@@ -35,11 +35,7 @@ def periods(
         total: Table = Counter()
         for of in clock.days(start, end):
             total.update(by_day.get(of.isoformat(), {}))
-        yield Period(start, end, total, _is_wide(of in wide for of in clock.days(start, end)))
-
-
-def _is_wide(of_days: Iterable[bool]) -> bool:
-    return all(of_days)
+        yield Period(start, end, total, wide=all(of in wide for of in clock.days(start, end)))
 
 
 def answers(

@@ -215,7 +215,7 @@ def refuse(context: BrowserContext, refuser: str, address: str) -> Page:
     context.add_init_script(f"document.addEventListener('consent:show', () => {{ {refuser} }}, {{ once: true }})")
     page = context.new_page()
     page.goto(address)
-    page.wait_for_function(f"{SAID}.some(([type]) => type === 'optOutResult')")
+    page.wait_for_function(f"window.autoconsentStandalone && {SAID}.some(([type]) => type === 'optOutResult')")
     assert ["optOutResult", "HEURISTIC-REJECT", True] in page.evaluate(SAID)
     expect(page.get_by_role("status")).not_to_be_empty()
     return page

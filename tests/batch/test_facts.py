@@ -299,8 +299,8 @@ def test_each_bucket_has_a_name() -> None:
 
 def test_the_browser_uses_the_same_edges(root: Path) -> None:
     script = (root / "static" / "consent-banner" / "src" / "engagement.ts").read_text("utf-8")
-    (edges,) = re.findall(r"^const EDGES = \[([\d, ]+)\];$", script, re.MULTILINE)
-    assert (0, *map(int, edges.split(", "))) == ENGAGED_FROM
+    (edges,) = re.findall(r"const bucket = .*\[([\d, ]+)\]\.filter", script)
+    assert tuple(map(int, edges.split(", "))) == ENGAGED_FROM
 
 
 def test_a_name_only_the_site_gives_is_kept_a_stranger_is_not() -> None:

@@ -13,12 +13,12 @@ sqrt(2) times the noise each, both together cost what one look at sigma would (d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from math import log, sqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from anonymiser import scrub
 from anonymiser.bounds import CUT, OTHER, Statistic
@@ -40,30 +40,38 @@ class Plan:
 
     def width(self, key: Key) -> float:
         """The noise of a declared cell."""
-        return self.sigma * (self.statistic.fold if is_folded(key) else 1)
+        return self.terms(folded=is_folded(key)).width
 
     def threshold(self, key: Key) -> float:
-        """What an undeclared key's noisy value must exceed: the cut, and what lies above it for rare keys.
+        """What an undeclared key's noisy value must exceed."""
+        return self.terms(folded=is_folded(key)).threshold
+
+    def terms(self, *, folded: bool) -> Terms:
+        """What holds for keys into which texts of one browser may have been folded, and for all others.
 
         What is above the cut of a key that one browser-day brought there is at most `most`; discrete Gaussian noise
         exceeds t with a probability of at most exp(-t^2 / 2 sigma^2) (Canonne, Kamath and Steinke 2020).
         """
-        return self.cut(key) + self._above(key)
-
-    def cut(self, key: Key) -> int:
-        """What an undeclared key's count must exceed to be given noise at all.
-
-        The mechanism sees max(count - cut, 0) instead of the count. One browser-day moves that by no more than it moves
-        the count, so nothing of the proof changes (docs/privacy.md, statement 5); most keys need no noise then.
-        """
-        return int(self._above(key) * CUT)
-
-    def _above(self, key: Key) -> float:
-        folded = is_folded(key) and self.statistic.fold > 1
-        most = self.statistic.keys_touched if folded else self.statistic.linf
-        return most + TWICE * self.width(key) * sqrt(2 * log(1 / self.key_delta))
+        width = self.sigma * (self.statistic.fold if folded else 1)
+        most = self.statistic.keys_touched if folded and self.statistic.fold > 1 else self.statistic.linf
+        above = most + TWICE * width * sqrt(2 * log(1 / self.key_delta))
+        cut = int(above * CUT)
+        return Terms(width, cut, cut + above)
 
 
+class Terms(NamedTuple):
+    """`width` is the noise of a declared cell; an undeclared key is shown above `threshold`, and looked at above `cut`.
+
+    The mechanism sees max(count - cut, 0) instead of the count. One browser-day moves that by no more than it moves the
+    count, so nothing of the proof changes (docs/privacy.md, statement 5); most keys need no noise then.
+    """
+
+    width: float
+    cut: int
+    threshold: float
+
+
+@lru_cache(maxsize=65_536)
 def is_folded(key: Key) -> bool:
     """Whether several texts of a browser may have become this key, by either half."""
     return any(map(scrub.is_folded, key))
@@ -83,32 +91,33 @@ def rho(epsilon: float, delta: float) -> float:
 
 def release(plan: Plan, tables: Sequence[Mapping[Key, int]], declared: Sequence[Key]) -> Iterator[list[Noisy]]:
     """The noisy cells of each table (one for each period). Noise for all periods is drawn together: it is faster."""
-    named = [key for key in declared if key != REST]
-    known = _noised([(table.get(key, 0), plan.width(key)) for table in tables for key in named])
-    shown = [[(key, next(known), plan.width(key)) for key in named] for _ in tables]
+    named = [(key, plan.width(key)) for key in declared if key != REST]
+    known = _noised([(table.get(key, 0), width) for table in tables for key, width in named])
+    shown = [[(key, next(known), width) for key, width in named] for _ in tables]
     if plan.open_ended:
-        for cells, found in zip(shown, _undeclared(plan, tables, frozenset(named)), strict=True):
+        for cells, found in zip(shown, _undeclared(plan, tables, {key for key, _ in named}), strict=True):
             cells += found
     yield from shown
 
 
-def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozenset[Key]) -> Iterator[list[Noisy]]:
-    least = plan.cut(("", ""))  # no key has a lower one: most keys need no closer look
+def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: Collection[Key]) -> Iterator[list[Noisy]]:
+    plain, folded = plan.terms(folded=False), plan.terms(folded=True)
     strange = [
-        sorted(k for k, n in table.items() if n > least and k not in named and k != REST and n > plan.cut(k))
-        for table in tables
+        [(key, folded if is_folded(key) else plain) for key in _looked_at(table, named, plain.cut)] for table in tables
+    ]
+    strange = [
+        [(key, of) for key, of in keys if table[key] > of.cut] for table, keys in zip(tables, strange, strict=True)
     ]
     drawn = _noised(
-        [(table[key], TWICE * plan.width(key)) for table, keys in zip(tables, strange, strict=True) for key in keys]
+        [(table[key], TWICE * of.width) for table, keys in zip(tables, strange, strict=True) for key, of in keys]
     )
     common = [
         [
-            (key, value, TWICE * plan.width(key))
-            for key, value in zip(keys, drawn_for, strict=True)
-            if value > plan.threshold(key)
+            (key, value, TWICE * of.width)
+            for (key, of), value in zip(keys, list(islice(drawn, len(keys))), strict=True)
+            if value > of.threshold
         ]
         for keys in strange
-        for drawn_for in [list(islice(drawn, len(keys)))]
     ]
     width = TWICE * plan.statistic.fold * plan.sigma
     rests = [_rest(table, named, {key for key, _, _ in found}) for table, found in zip(tables, common, strict=True)]
@@ -117,7 +126,12 @@ def _undeclared(plan: Plan, tables: Sequence[Mapping[Key, int]], named: frozense
         yield [*found, (REST, next(others), width)]
 
 
-def _rest(table: Mapping[Key, int], named: frozenset[Key], shown: set[Key]) -> int:
+def _looked_at(table: Mapping[Key, int], named: Collection[Key], least: int) -> list[Key]:
+    """The undeclared keys above the lowest cut there is, by name: most keys need no closer look."""
+    return sorted(key for key, count in table.items() if count > least and key not in named and key != REST)
+
+
+def _rest(table: Mapping[Key, int], named: Collection[Key], shown: set[Key]) -> int:
     return sum(count for key, count in table.items() if key not in named and key not in shown)
 
 

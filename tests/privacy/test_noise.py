@@ -71,7 +71,7 @@ def test_a_key_of_one_browser_is_hardly_ever_published() -> None:
     widths would show hundreds.
     """
     loose = dp.Plan(STATISTICS["pages"], 10.0, 1e-3, open_ended=True)
-    alone = {(f"/{number}", ""): loose.cut(("/0", "")) + 1 for number in range(DRAWS)}
+    alone = {(f"/{number}", ""): loose.terms(folded=False).cut + 1 for number in range(DRAWS)}
     (cells,) = dp.release(loose, [alone], [])
     assert len(cells) - 1 <= 25
 
@@ -79,7 +79,7 @@ def test_a_key_of_one_browser_is_hardly_ever_published() -> None:
 def test_the_cut_adds_to_the_threshold_and_takes_nothing_from_what_is_shown() -> None:
     """Keys at the cut are never shown, however often noise is drawn; common ones keep their value and their noise."""
     loose = dp.Plan(STATISTICS["pages"], 10.0, 0.5, open_ended=True)
-    cut = loose.cut(("/rare", ""))
+    cut = loose.terms(folded=False).cut
     assert cut > 0
     assert loose.threshold(("/rare", "")) - cut == pytest.approx(1 + 10 * sqrt(2) * sqrt(2 * log(2)))
     tables = [{("/rare", ""): cut, ("/common", ""): 500}] * DRAWS

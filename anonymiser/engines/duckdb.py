@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from importlib.resources import files as package_files
@@ -77,7 +78,7 @@ class DuckDBEngine:
         """Read, clean, sessionise and count log files of one site."""
         weblogs.check_files(files)
         formats = [_format(path, format) for path in files]
-        with self._connection() as connection:
+        with self._connection() as connection, _uncollected():
             requests = Requests()
             digests = _read(connection, requests, files, formats, latest, progress)
             _dictionaries(connection, requests, rules)
@@ -92,6 +93,18 @@ class DuckDBEngine:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # after two seconds it would write to standard output
         return connection
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Texts by the hundred thousand, and no cycles among them: the collector would look for some again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _format(path: Path, asked: str) -> str:

@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     texts name the place and the remedy. `statistics` stands in for the published file of the data home.
     """
     app = Flask(__name__)
+    # Behind what `_configure` puts in front: the door must see visitors' addresses, not the proxy's.
     app.wsgi_app = Door(app, app.wsgi_app)  # type: ignore[method-assign]
     bundle_sha256()  # without the banner's files no decision could be recorded: better to know now
     _configure(app, settings)

@@ -215,6 +215,21 @@ def test_too_many_beacons_from_one_address(settings: Settings, make_app: MakeApp
     assert send(app.test_client(), beacon(here)).status_code == 202
 
 
+def test_behind_a_proxy_addresses_are_the_visitors(settings: Settings, make_app: MakeApp) -> None:
+    """The door stands behind what reads X-Forwarded-For, or all visitors would share one limit."""
+    object.__setattr__(settings, "beacons_per_minute", 1)
+    object.__setattr__(settings, "trusted_proxies", 1)
+    app = make_app(settings)
+    here: Rooms = app.extensions[NAME]
+    client = app.test_client()
+
+    def said(address: str, nonce: str) -> int:
+        proxied = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https", "X-Forwarded-Host": "kent.example"}
+        return send(client, beacon(here, nonce=nonce * 16), **proxied).status_code
+
+    assert [said("198.51.100.1", "1"), said("198.51.100.2", "2"), said("198.51.100.1", "3")] == [202, 202, 429]
+
+
 def test_a_spool_that_takes_nothing_is_told(client: FlaskClient, here: Rooms) -> None:
     here.spool.close()
     with pytest.raises(SegmentError):

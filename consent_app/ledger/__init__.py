@@ -1,7 +1,7 @@
-"""The ledger: an append-only record of decisions and removals, and the archive of every notice.
+"""The ledger: an append-only record of decisions, removals, erasures and holds, and the archive of every notice.
 
-Nothing else in the house touches its tables. Each entry keeps the hash of its record: SHA-256(tag ‖ nonce ‖ canonical
-JSON), the value that the signed tree of a later version logs.
+Nothing else in the house touches its tables. Each entry keeps the hash of its record, SHA-256(tag ‖ nonce ‖ canonical
+JSON): the value that the signed tree logs.
 """
 
 from __future__ import annotations

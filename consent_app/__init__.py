@@ -12,16 +12,16 @@ from consent_app.banner import blueprint as banner_pages
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.collect import Door
 from consent_app.collect import blueprint as collect_pages
-from consent_app.complaint_pages import blueprint as complaint_pages
 from consent_app.dashboard import blueprint as dashboard_pages
 from consent_app.errors import SettingsError
 from consent_app.guard import LONGEST_BODY, install
 from consent_app.ledger import Ledger
-from consent_app.notices import blueprint as notice_pages
 from consent_app.operations import blueprint as operations_pages
 from consent_app.preference import blueprint as preference_pages
 from consent_app.receipts import Seal
-from consent_app.rights import blueprint as rights_pages
+from consent_app.rights.complaint_pages import blueprint as complaint_pages
+from consent_app.rights.notices import blueprint as notice_pages
+from consent_app.rights.pages import blueprint as rights_pages
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from consent_app.sites import Sites

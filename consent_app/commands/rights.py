@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import click
 
-from consent_app import create_app, data_rights, rights_check
+from consent_app import create_app
 from consent_app.commands.checks import guarded, report
 from consent_app.commands.ledger import FILE, opened
 from consent_app.complaints import DAYS, Complaint, Complaints
-from consent_app.data_rights import Holding
 from consent_app.errors import ConsentError
 from consent_app.ledger.keys import read_public
+from consent_app.rights import check, exercise
+from consent_app.rights.exercise import Holding
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from consent_app.sites import Sites
@@ -45,7 +46,7 @@ def _rooms() -> Iterator[Rooms]:
 def _held(here: Rooms, receipt: str) -> Holding:
     """What a receipt stands for: its number, or a file that holds the number. Raises NotFoundError."""
     file = Path(receipt)
-    return data_rights.by_number(here, file.read_text("utf-8", "replace") if file.is_file() else receipt)
+    return exercise.by_number(here, file.read_text("utf-8", "replace") if file.is_file() else receipt)
 
 
 @click.group()
@@ -59,7 +60,7 @@ def rights() -> None:
 def export(receipt: str, out: Path | None) -> None:
     """Copy and portability: everything held, as one JSON file."""
     with _rooms() as here:
-        document = data_rights.copy(here, _held(here, receipt))
+        document = exercise.copy(here, _held(here, receipt))
     _give(json.dumps(document, indent=2, ensure_ascii=False), out)
 
 
@@ -75,8 +76,8 @@ def erase(receipt: str, yes: bool, out: Path | None) -> None:
             click.confirm(
                 f"Erase {len(holding.entries)} records of {holding.site.name} for good?", abort=True, err=True
             )
-        tombstone = data_rights.erase(here, holding)
-        document = data_rights.erasure_receipt(here, tombstone) if tombstone else None
+        tombstone = exercise.erase(here, holding)
+        document = exercise.erasure_receipt(here, tombstone) if tombstone else None
     _give(json.dumps(document, indent=2), out)
 
 
@@ -87,7 +88,7 @@ def stop(receipt: str, lang: str) -> None:
     """Objection and restriction: record that everything optional is off."""
     with _rooms() as here:
         holding = _held(here, receipt)
-        data_rights.stop(here, holding, method=METHOD, lang=lang)
+        exercise.stop(here, holding, method=METHOD, lang=lang)
     click.echo(f"Recorded for {holding.site.name}: objected, everything optional is off. {_ELSEWHERE}")
 
 
@@ -103,7 +104,7 @@ def correct(receipt: str, allow: tuple[str, ...], refuse: tuple[str, ...], lang:
         raise ConsentError("say what changes, each key once: --allow KEY, --refuse KEY")
     with _rooms() as here:
         holding = _held(here, receipt)
-        made = data_rights.correct(here, holding, changed, method=METHOD, lang=lang).receipt
+        made = exercise.correct(here, holding, changed, method=METHOD, lang=lang).receipt
     said = ", ".join(f"{key} {'on' if allowed else 'off'}" for key, allowed in sorted(made.decisions.items()))
     click.echo(f"Recorded for {holding.site.name}: {said}. {_ELSEWHERE}")
 
@@ -116,11 +117,11 @@ def verify(file: Path, key: Path | None) -> None:
 
     Without --key it is checked under the key that came with it, which anybody could have put there.
     """
-    document = rights_check.read(file.read_bytes())
+    document = check.read(file.read_bytes())
     known = read_public(key.read_text("utf-8") if key else _came_with(document))
     if not key:
         click.echo("Checked under the key that came with the file; compare it with one you had before (--key).")
-    report(guarded("rights", lambda: rights_check.checks(document, known)))
+    report(guarded("rights", lambda: check.checks(document, known)))
 
 
 def _came_with(document: Mapping[str, Any]) -> str:

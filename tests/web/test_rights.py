@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from consent_app import keepsakes, receipt_check, rights_check
+from consent_app import keepsakes, receipt_check
 from consent_app.ledger import holds
 from consent_app.ledger.keys import read_public
+from consent_app.rights import check as rights_check
 from consent_app.settings import Settings
 from tests.web.conftest import Clock
 from tests.web.ledger_records import failed

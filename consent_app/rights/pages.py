@@ -13,14 +13,15 @@ from typing import Final
 from flask import Blueprint, Response, current_app, request, send_from_directory
 from flask.typing import ResponseReturnValue
 
-from consent_app import data_rights, keepsakes
-from consent_app.data_rights import HeldError, Holding
+from consent_app import keepsakes
 from consent_app.decisions import FORM
 from consent_app.errors import NotFoundError
 from consent_app.ledger import tombstones
+from consent_app.rights import exercise
+from consent_app.rights.exercise import HeldError, Holding
+from consent_app.rights.forms import asked_site, file, form, not_yet, page, see, speaker
 from consent_app.rooms import rooms
 from consent_app.sites import Site
-from consent_app.visitor_forms import asked_site, file, form, not_yet, page, see, speaker
 
 DONE: Final = ("stopped", "cleared")
 
@@ -43,10 +44,10 @@ def overview_by_receipt() -> ResponseReturnValue:
     site, fields = form("receipt", "file")
     sent = request.files.get("file")
     text = f"{fields.get('receipt', '')} {sent.read().decode('utf-8', 'replace') if sent else ''}"
-    if not data_rights.numbers(text):
+    if not exercise.numbers(text):
         return _overview(site, None, 422, problem="receipt_none")
     try:
-        return _overview(site, data_rights.by_receipt(rooms(), site, text))
+        return _overview(site, exercise.by_receipt(rooms(), site, text))
     except NotFoundError:
         return _overview(site, None, 404, problem="receipt_unknown")
 
@@ -55,7 +56,7 @@ def overview_by_receipt() -> ResponseReturnValue:
 def copy() -> ResponseReturnValue:
     """Everything held, as one JSON file."""
     site, _ = form("receipt")
-    document = data_rights.copy(rooms(), _holding(site))
+    document = exercise.copy(rooms(), _holding(site))
     return file(json.dumps(document, indent=2, ensure_ascii=False), f"your-data-{site.key}.json")
 
 
@@ -67,7 +68,7 @@ def erase() -> ResponseReturnValue:
     if fields.get("confirm") != "yes":
         return page("erase", speaker(site), holding=holding)
     try:
-        tombstone = data_rights.erase(rooms(), holding)
+        tombstone = exercise.erase(rooms(), holding)
     except HeldError as error:
         return page("held", speaker(site), error.status, until=error.hold.until)
     if tombstone:
@@ -89,7 +90,7 @@ def erased(seq: int) -> ResponseReturnValue:
 @blueprint.get("/erasures/<int:seq>.json")
 def erasure_receipt(seq: int) -> ResponseReturnValue:
     """The same as JSON, with the proof in it; 202 until it is signed."""
-    document = data_rights.erasure_receipt(rooms(), tombstones.find(rooms().ledger, seq))
+    document = exercise.erasure_receipt(rooms(), tombstones.find(rooms().ledger, seq))
     return file(json.dumps(document, indent=2), f"erasure-{seq}.json") if document else not_yet()
 
 
@@ -104,7 +105,7 @@ def erasure_proof(seq: int) -> ResponseReturnValue:
 def stop() -> ResponseReturnValue:
     """Objection and restriction: everything optional goes off, at once; 303 back."""
     site, _ = form("receipt")
-    outcome = data_rights.stop(rooms(), _holding(site), method=FORM, lang=speaker(site).lang)
+    outcome = exercise.stop(rooms(), _holding(site), method=FORM, lang=speaker(site).lang)
     answer = see("rights.overview", site, done="stopped")
     if _by_cookie(site):
         keepsakes.remember(answer, site, outcome)
@@ -123,17 +124,17 @@ def _overview(site: Site, holding: Holding | None, status: int = 200, *, done: s
 
 
 def _kept_until(holding: Holding) -> date | None:
-    return max((data_rights.kept_until(holding.site, entry.record) for entry in holding.entries), default=None)
+    return max((exercise.kept_until(holding.site, entry.record) for entry in holding.entries), default=None)
 
 
 def _holding(site: Site) -> Holding:
     """By the receipt that the form carries, else by cookie. Raises NotFoundError where there is neither."""
     receipt = request.form.get("receipt", "")
-    holding = data_rights.by_receipt(rooms(), site, receipt) if receipt else _by_cookie(site)
+    holding = exercise.by_receipt(rooms(), site, receipt) if receipt else _by_cookie(site)
     if holding is None:
         raise NotFoundError("without the cookie of a choice or a receipt nobody can tell which record is yours")
     return holding
 
 
 def _by_cookie(site: Site) -> Holding | None:
-    return data_rights.by_cookie(rooms(), site, request.cookies.get(keepsakes.RIGHTS, ""))
+    return exercise.by_cookie(rooms(), site, request.cookies.get(keepsakes.RIGHTS, ""))

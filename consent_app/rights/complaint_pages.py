@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 from consent_app.complaints import DAYS, LONGEST, Complaints, normalised
 from consent_app.errors import FieldsError
 from consent_app.guard import limit_rate
+from consent_app.rights.forms import asked_site, form, limit, page, see, speaker
 from consent_app.rooms import rooms
 from consent_app.sites import Site
-from consent_app.visitor_forms import asked_site, form, limit, page, see, speaker
 
 PER_MINUTE: Final = 5
 

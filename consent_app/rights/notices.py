@@ -16,9 +16,9 @@ from flask.typing import ResponseReturnValue
 
 from consent_app.archive import Archive, Shown
 from consent_app.errors import NotFoundError
+from consent_app.rights.forms import asked_site, page, speaker
 from consent_app.rooms import rooms
 from consent_app.sites import Site
-from consent_app.visitor_forms import asked_site, page, speaker
 
 # What is found by its hash is that for ever.
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}

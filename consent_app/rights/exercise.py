@@ -26,7 +26,7 @@ from consent_app.ledger.tlog.proof import Proof
 from consent_app.ledger.tombstones import Tombstone
 from consent_app.receipts import SECOND, Receipt, receipt
 from consent_app.retention import held
-from consent_app.rights_check import COPY, ERASURE
+from consent_app.rights.check import COPY, ERASURE
 from consent_app.rooms import Rooms
 from consent_app.sites import Site
 

@@ -55,6 +55,8 @@ function make(...gate: Gate): Ui {
 
   /** Send a choice. It holds here once the server has it, or for now where the server cannot be reached. */
   async function decide(decisions: Decisions, method: string, quiet?: unknown): Promise<void> {
+    // A choice that could not be sent waits for the next page or for the network, not for this page's next look.
+    tried = true;
     const before = effective();
     const event = tools.chosen() ? "change" : "first";
     let note = "saved";
@@ -146,10 +148,7 @@ function make(...gate: Gate): Ui {
       if (!tools.chosen() && navigator.cookieEnabled) return config.asked && tools.show();
       if (document.getElementById("consent-ui")) await tools.open();
       if (!asking) tools.hide();
-      if (tried) return;
-      tried = true;
-      addEventListener("online", retry);
-      retry();
+      if (!tried) retry();
     },
     async show() {
       await tools.open();
@@ -171,6 +170,7 @@ function make(...gate: Gate): Ui {
     get: (_, name: string) =>
       tools[name as keyof typeof tools] ?? ((...given: unknown[]) => import(MORE).then((part) => part[name](tools, ...given))),
   }) as unknown as Ui;
+  addEventListener("online", retry);
   document.addEventListener("visibilitychange", () => tools.chosen() && !asking && tools.hide());
   return self;
 }

@@ -7,7 +7,7 @@ docs/settings.md describes every setting; a test keeps the two together.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from consent_app.private_files import require_private
 
 PREFIX: Final = "CONSENT_"
 SHORTEST_KEY: Final = 32
+SMTP_SECURITY: Final = ("starttls", "tls", "none")
 
 
 def utc_now() -> datetime:
@@ -46,9 +47,18 @@ class Settings:
     trusted_proxies: int = _setting(0, "reverse proxies in front whose X-Forwarded-* headers are believed", 0, 8)
     decisions_per_minute: int = _setting(30, "decisions taken from one address in a minute", 1, 100_000)
     beacons_per_minute: int = _setting(240, "page-view beacons taken from one address in a minute", 1, 100_000)
+    queries_per_minute: int = _setting(60, "questions one API key may ask in a minute", 1, 100_000)
     mix_beacons: int = _setting(64, "beacons of a site whose facts are mixed before they are written", 1, 4096)
     mix_seconds: int = _setting(300, "longest time facts wait in memory to be mixed", 1, 3600)
     batch_memory: str = _setting("2GB", "memory the batch may use")
+    smtp_host: str = _setting("", "mail server that `consent report` sends through")
+    smtp_port: int = _setting(587, "its port", 1, 65_535)
+    smtp_security: str = _setting("starttls", "starttls, tls (from the first byte) or none")
+    smtp_user: str = _setting("", "account at the mail server; nobody signs in without one")
+    smtp_ca_file: str = _setting("", "certificates to trust for the mail server, instead of the system's")
+    mail_from: str = _setting("", "sender of reports, such as statistics@example.com")
+    report_to: str = _setting("", "who gets a report when --to names nobody, with commas between addresses")
+    smtp_password: str = _secret("smtp.password", "password of CONSENT_SMTP_USER", "")
     signing_keys: tuple[str, ...] = _secret("signing.keys", "keys of consent tokens and permits, oldest first")
     session_keys: tuple[str, ...] = _secret("session.keys", "keys of dashboard sessions, oldest first")
     ledger_url: str = _secret("ledger.url", "PostgreSQL database of the ledger; without it, ledger.db in the home", "")
@@ -60,6 +70,7 @@ class Settings:
         _check_origin(self.public_url)
         _check_bind(self.bind)
         _check_ledger(self.ledger_url)
+        _check_choice("smtp_security", self.smtp_security, SMTP_SECURITY)
         for key in (*self.signing_keys, *self.session_keys):
             if len(key) < SHORTEST_KEY:
                 raise SettingsError(
@@ -99,6 +110,11 @@ class Settings:
     def users_file(self) -> Path:
         """Dashboard users; 0600."""
         return self.home / "users.json"
+
+    @property
+    def api_keys(self) -> Path:
+        """Folder of the statistics API's keys, as hashes; 0700."""
+        return self.home / "api-keys"
 
     @property
     def spool(self) -> Path:
@@ -196,6 +212,11 @@ def _check_bind(bind: str) -> None:
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise SettingsError(f"{variable('bind')} is {bind!r}; it must be an address and port such as 127.0.0.1:8000")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{variable(name)} is {value!r}; it must be one of {', '.join(choices)}")
 
 
 def _check_ledger(url: str) -> None:

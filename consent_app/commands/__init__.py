@@ -13,6 +13,7 @@ from consent_app.commands import (
     batch,
     demo,
     home,
+    key,
     ledger,
     receipt,
     retention,
@@ -75,6 +76,7 @@ for command in (
     sites.site,
     sites.notice,
     users.user,
+    key.key,
     rights.rights,
     ropa.ropa,
 ):

@@ -1,6 +1,10 @@
-"""What a WSGI server loads: the application, under the settings of the environment."""
+"""What a WSGI server loads: the application, under the settings of the environment, on a home of this release."""
 
-from consent_app import create_app
+from datetime import UTC, datetime
+
+from consent_app import create_app, upgrade
 from consent_app.settings import Settings
 
-app = create_app(Settings.from_environment())
+settings = Settings.from_environment()
+upgrade.run(settings, datetime.now(UTC))
+app = create_app(settings)

@@ -10,48 +10,74 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from time import time
 from typing import Any, BinaryIO, Final
 
 from consent_app.errors import SettingsError
 from consent_app.ledger import sqlite
-from consent_app.private_files import exclusive, make_private_folder
+from consent_app.private_files import exclusive, make_private_folder, sync_folder
 from consent_app.settings import Settings
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "consent-backup 1"
 SECRETS: Final = "secrets"
 PUBLISHED: Final = "ledger"
-LEFT_OUT: Final = ("spool", "handovers", "witness/heads.json", "private")
+LEFT_OUT: Final = ("spool", "handovers", "witness/heads.json", "private", "upgrades")
 BUDGET: Final = "private/budget.db"
+_COPIES: Final = ".copy."
 _SIDES: Final = ("-wal", "-shm", "-journal")
 _LOCKS: Final = ("lock", "lock.db")
+_ABANDONED: Final = 3600  # seconds after which what a killed run left is swept up
 
 
 def save(settings: Settings, target: Path, *, secrets: bool) -> int:
     """Write the home (or its secrets) to a new file of mode 0600; returns how many files are in it.
 
-    A server may be at work meanwhile. Raises SettingsError when the target is there already or cannot be written.
+    A server may be at work meanwhile. Raises SettingsError when the target is there already or cannot be written;
+    nothing is left of it then.
     """
-    new = target.with_name(f".{target.name}.new")
+    if target.exists():
+        raise SettingsError(f"{target} is there already, and nothing is overwritten")
+    _sweep(target.parent, f".{target.name}.*.new")
+    _sweep(settings.home, f"{_COPIES}*")
+    new = target.with_name(f".{target.name}.{token_hex(4)}.new")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - it is open already
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w+b") as file:  # noqa: PTH123 - it is open already
             count = _write(settings.home, file, secrets=secrets)
             file.flush()
             os.fsync(file.fileno())
         os.link(new, target)
+        sync_folder(target.parent)
     except FileExistsError as error:
+        raise SettingsError(f"{target} is there already, and nothing is overwritten") from error
+    except OSError as error:
+        place = error.filename or target
         raise SettingsError(
-            f"{error.filename2 or error.filename} is there already, and nothing is overwritten"
+            f"{place} could not be read or written ({error.strerror or error}); make room or give rights to it. "
+            f"There is no {target.name}"
         ) from error
     finally:
         new.unlink(missing_ok=True)
     return count
+
+
+def put_back(file: Path, home: Path, names: Collection[str]) -> None:
+    """Replace these files of a home by what a backup has of them. Raises SettingsError for a damaged backup."""
+    with tempfile.TemporaryDirectory(prefix=_COPIES, dir=home) as made:
+        _unpack(file, Path(made))
+        for name in names:
+            kept = Path(made) / name
+            if kept.exists():
+                kept.replace(home / name)
+                sync_folder((home / name).parent)
 
 
 def restore(home: Path, files: list[Path]) -> int:
@@ -76,7 +102,7 @@ def parts(home: Path, *, secrets: bool) -> list[Path]:
 
 def _belongs(path: Path, secrets: bool) -> bool:
     inside = path.as_posix()
-    if path.name.startswith(".") or path.name in _LOCKS or path.name.endswith(_SIDES):
+    if any(part.startswith(".") for part in path.parts) or path.name in _LOCKS or path.name.endswith(_SIDES):
         return False
     if inside != BUDGET and any(inside == left or inside.startswith(f"{left}/") for left in LEFT_OUT):
         return False
@@ -92,26 +118,56 @@ def _write(home: Path, file: BinaryIO, *, secrets: bool) -> int:
             found = parts(home, secrets=secrets)
             for path in sorted(found, key=lambda part: part.suffix == ".db"):
                 name = path.relative_to(home).as_posix()
-                hashes[name] = _add(archive, name, _content(path))
+                with _content(home, path) as content:
+                    hashes[name] = _add(archive, name, content)
         document = {"format": FORMAT, "secrets": secrets, "sha256": hashes}
-        _add(archive, MANIFEST, json.dumps(document, indent=1, sort_keys=True).encode())
+        _add(archive, MANIFEST, io.BytesIO(json.dumps(document, indent=1, sort_keys=True).encode()))
     return len(hashes)
 
 
-def _content(path: Path) -> bytes:
+@contextmanager
+def _content(home: Path, path: Path) -> Iterator[BinaryIO]:
+    """A file to read; of a database, a copy as of one moment."""
     if path.suffix != ".db":
-        return path.read_bytes()
-    with tempfile.TemporaryDirectory(prefix=".copy.", dir=path.parent) as folder:
+        with path.open("rb") as opened:
+            yield opened
+        return
+    with tempfile.TemporaryDirectory(prefix=_COPIES, dir=home) as folder:
         copy = Path(folder) / path.name
         sqlite.copy(path, copy)
-        return copy.read_bytes()
+        with copy.open("rb") as opened:
+            yield opened
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> str:
+class _Hashing:
+    """Reads on behalf of another, and hashes what passes."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file does."""
+        part = self._content.read(size)
+        self.sha256.update(part)
+        return part
+
+
+def _add(archive: tarfile.TarFile, name: str, content: BinaryIO) -> str:
+    """Add a file by parts, however long it is; returns its hash."""
     member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), 0o600
-    archive.addfile(member, io.BytesIO(content))
-    return hashlib.sha256(content).hexdigest()
+    member.size, member.mode = content.seek(0, os.SEEK_END), 0o600
+    content.seek(0)
+    hashing = _Hashing(content)
+    archive.addfile(member, hashing)
+    return hashing.sha256.hexdigest()
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    """Remove what killed runs left: it may hold what was erased since."""
+    for path in folder.glob(pattern):
+        if path.stat().st_mtime < time() - _ABANDONED:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _unpack(file: Path, home: Path) -> int:
@@ -156,9 +212,15 @@ def _put(home: Path, name: str, content: bytes) -> None:
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name} leads out of the home")
     target = home / path
-    for folder in reversed(target.relative_to(home).parents[:-1]):
-        (home / folder).mkdir(mode=0o700, exist_ok=True)
-    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - as above
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
+    try:
+        for folder in reversed(target.relative_to(home).parents[:-1]):
+            (home / folder).mkdir(mode=0o700, exist_ok=True)
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - as above
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        raise SettingsError(
+            f"{name} could not be written to {home.parent} ({error.strerror}); make room or give rights to it, and "
+            "restore again: nothing is left of this attempt"
+        ) from error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from anonymiser import catalogue
+from anonymiser import catalogue, check
+from anonymiser.closing import SOFTWARE
 from anonymiser.pipeline import LogReport, SpoolReport, leftovers, run_logs, run_spool
+from anonymiser.protect.budget import Budget, exclusive
+from anonymiser.publish import publish
 from anonymiser.removal import Removal
 from anonymiser.settings import SiteRules, Workspace
 from consent_app.ledger import Ledger, RemovalRecord
@@ -54,6 +58,27 @@ def run_on_logs(settings: Settings, site: Site, files: Sequence[Path], now: date
 def left(settings: Settings, ledger: Ledger, now: datetime) -> list[str]:
     """What should be removed and is not, or is and is not in the ledger; one sentence each."""
     return leftovers(workspace(settings), settings.spool, now, ledger.removed())
+
+
+def is_outdated(settings: Settings) -> bool:
+    """Whether the statistics file has the form of an earlier release, and this process may write it anew. One that a
+    release of today would have written otherwise was changed by somebody: that is for `consent verify` to say.
+    """
+    if not settings.stats_file.is_file() or not os.access(settings.private / "budget.db", os.R_OK | os.W_OK):
+        return False
+    shape = next(check.check(settings.stats_file))
+    if shape.ok or shape.name != "objects":
+        return False
+    with Budget(settings.private) as budget:
+        made_by = {release.software for release in budget.releases()}
+    return bool(made_by) and SOFTWARE not in made_by
+
+
+def republish(settings: Settings) -> None:
+    """Write the statistics file anew out of what was released."""
+    with exclusive(settings.private), Budget(settings.private) as budget:
+        publish(settings.stats_file, budget.releases(), budget.cells())
+        budget.published()
 
 
 def workspace(settings: Settings) -> Workspace:

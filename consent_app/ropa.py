@@ -81,6 +81,7 @@ STORES: Final = (
     Store("secrets/ledger.url", "where the ledger's PostgreSQL database is", NOBODY, OWN),
     Store("secrets/witness.keys", "keys that cosign partners' checkpoints", NOBODY, OWN),
     Store(f"secrets/{KEY_FILE}", "keys that complaints are sealed under", NOBODY, OWN),
+    Store("upgrades/*", "a copy of the home, without keys and facts, for a week after an upgrade", HOLDERS, OWN),
     Store("demo.state", "how far a demo was made", NOBODY, "in a demo only"),
 )
 # Every column of the ledger's database, and what it says.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ from consent_app.commands import (
     home,
     key,
     ledger,
+    migrate,
     receipt,
     retention,
     rights,
@@ -25,7 +27,8 @@ from consent_app.commands import (
     verify,
     witness,
 )
-from consent_app.errors import ConsentError
+from consent_app.errors import ConsentError, LedgerError
+from consent_app.settings import Settings
 
 BAD_INPUT: Final = 2
 
@@ -43,6 +46,16 @@ class Told(click.Group):
             if error.errno == errno.EPIPE:
                 raise
             raise _told(f"{error.filename or 'the system'}: {error.strerror or error}") from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a home of an earlier release is brought up to date before one opens it."""
+        name, command, words = super().resolve_command(ctx, args)
+        if name in migrate.OPENING and not {"--help", "-h"} & {*words}:
+            with suppress(LedgerError):  # what cannot be read is for the command to tell
+                migrate.bring_up_to_date(Settings.from_environment())
+        return name, command, words
 
 
 def _told(text: str) -> click.exceptions.Exit:
@@ -67,6 +80,7 @@ for command in (
     backup.backup,
     backup.restore,
     batch.batch,
+    migrate.migrate,
     verify.verify,
     ledger.ledger,
     receipt.receipt,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from consent_app import batch as batches
-from consent_app import retention
+from consent_app import retention, upgrade
 from consent_app.commands import witness
 from consent_app.commands.times import MOMENT
 from consent_app.ledger import Ledger
@@ -29,6 +29,7 @@ def batch(now: datetime | None) -> None:
         report = batches.run(settings, sites, ledger, now)
         kept = retention.run(ledger, sites, now)
         ledger.sequence()
+        upgrade.forget(settings, now)
         unsigned = [check.sentence for check in witness.checks(settings, ledger) if not check.ok]
     click.echo(
         f"{report.segments} hours' segments counted and removed; {len(report.releases)} periods released"

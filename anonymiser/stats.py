@@ -231,6 +231,10 @@ class Statistics:
                 raise _unreadable(self._path, error) from error
             return self._file
 
+    def released(self, site: str, statistics: Sequence[str], start: date, end: date) -> list[Cell]:
+        """Every released number of these statistics in the periods that lie within the range, as it was released."""
+        return [Cell(*row) for row in self._rows(_RELEASED, site, list(statistics), start, end)]
+
 
 _Version = tuple[int, int, int]
 
@@ -308,6 +312,11 @@ _USUAL: Final = (
 _CELLS: Final = (
     f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
     "WHERE site = ? AND statistic = ? AND key1 = ? ORDER BY release_id, key2"
+)
+_RELEASED: Final = (
+    f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
+    "WHERE site = ? AND list_contains(?, statistic) AND period_start >= ? AND period_start + period_days - 1 <= ? "
+    "ORDER BY statistic, period_start, period_days, key1, key2, metric"
 )
 _GAPS: Final = (
     "SELECT period_start, key1, value, sigma FROM stats.cell "

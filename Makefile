@@ -18,7 +18,7 @@ test: $(VENV)/.dev browser proxy database ## Install what tests need and run all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and import rules
 	$(BIN)/ruff check .

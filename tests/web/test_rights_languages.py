@@ -62,7 +62,7 @@ def test_both_say_the_same_sentences() -> None:
 
 def test_every_text_is_used_and_every_text_that_is_used_is_there(root: Path) -> None:
     pages = "\n".join(file.read_text("utf-8") for file in (root / "consent_app/templates/rights").glob("*.html"))
-    code = "\n".join(file.read_text("utf-8") for file in (root / "consent_app").glob("*.py"))
+    code = "\n".join(file.read_text("utf-8") for file in (root / "consent_app").rglob("*.py"))
     for kind in ("frame", "sentences"):
         for name in texts(kind, "en"):
             stem = re.sub(r"_(given|refused|withdrawn|changed|objected|erased|uk|eu|stopped|cleared)$", "_", name)

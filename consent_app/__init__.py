@@ -13,6 +13,7 @@ from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.collect import Door
 from consent_app.collect import blueprint as collect_pages
 from consent_app.dashboard import blueprint as dashboard_pages
+from consent_app.dashboard.stats_api import blueprint as stats_api_pages
 from consent_app.errors import SettingsError
 from consent_app.guard import LONGEST_BODY, install
 from consent_app.ledger import Ledger
@@ -50,6 +51,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
         preference_pages,
         collect_pages,
         dashboard_pages,
+        stats_api_pages,
         operations_pages,
         transparency_pages,
         rights_pages,

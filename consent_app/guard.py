@@ -35,6 +35,8 @@ LONGEST_BODY: Final = 65_536
 LONGEST_DECISION: Final = 4096
 MOST_ADDRESSES: Final = 100_000
 SCRIPT_PATHS: Final = ("/v1/", "/api/", "/static/consent-banner/", "/taskbar.js", "/.well-known/")
+# The statistics API is for servers: a key has no place in a page.
+SHARED_PATHS: Final = tuple(path for path in SCRIPT_PATHS if path != "/api/")
 CONTENT_POLICY: Final = (
     "default-src 'none'; "
     "script-src 'self'; "
@@ -249,7 +251,7 @@ def _headers(answer: Response) -> Response:
 
 def _cross_origin(answer: Response) -> Response:
     """CORS without credentials, for the exact origins of the site that is spoken of."""
-    if not request.path.startswith(SCRIPT_PATHS):
+    if not request.path.startswith(SHARED_PATHS):
         return answer
     answer.vary.add("Origin")
     origin = request.headers.get("Origin", "")

@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from anonymiser.spool import Spool
 from anonymiser.stats import Statistics
 from consent_app.archive import Archive
+from consent_app.audit import Trail
 from consent_app.banner import blueprint as banner_pages
 from consent_app.bundle import sha256 as bundle_sha256
 from consent_app.collect import Door
@@ -70,6 +71,7 @@ def _rooms(settings: Settings, statistics: Statistics) -> Rooms:
     for site in sites:
         ledger.archive_notice(site.notice.text, site.notice.effective.isoformat())
     Archive.of(settings).keep(sites, ledger, settings.clock().date())
+    Trail.of(settings).begin(settings, sites)
     spool = Spool(
         settings.spool, clock=settings.clock, mix_beacons=settings.mix_beacons, mix_seconds=settings.mix_seconds
     )
@@ -81,13 +83,15 @@ def _configure(app: Flask, settings: Settings) -> None:
     if not settings.session_keys:
         raise SettingsError("there are no session keys; `consent init` makes them")
     *older, newest = settings.session_keys
+    encrypted = settings.public_url.startswith("https://")
     app.config.update(
         SECRET_KEY=newest,
         SECRET_KEY_FALLBACKS=older,
         MAX_CONTENT_LENGTH=LONGEST_BODY,
+        SESSION_COOKIE_NAME="__Secure-session" if encrypted else "session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=encrypted,
         SESSION_COOKIE_PATH="/dashboard",
         TEMPLATES_AUTO_RELOAD=False,
     )

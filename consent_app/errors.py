@@ -37,10 +37,15 @@ class ProofError(LedgerError):
     """A checkpoint, proof, key or tile that is malformed, or does not prove what it should."""
 
 
+class ScanError(ConsentError):
+    """A site cannot be scanned: no browser, no answer, or an address that is none."""
+
+
 class RequestError(ConsentError):
     """A request that is answered with `status` (RFC 9110) and, for scripts, problem details (RFC 9457)."""
 
     status: ClassVar[int] = 400
+    title: ClassVar[str] = ""  # what a page for people is headed, where the status says too little
 
     def facts(self) -> Mapping[str, Any]:
         """What the JSON answer says besides the message; never anything the visitor did not just send."""
@@ -61,6 +66,13 @@ class CrossSiteError(RequestError):
     """The request comes from a page that does not belong to the site it speaks of."""
 
     status = 403
+
+
+class ForbiddenError(RequestError):
+    """Somebody who is known, and may not come in."""
+
+    status = 403
+    title = "No account here"
 
 
 class StaleNoticeError(RequestError):
@@ -133,3 +145,7 @@ class UnavailableError(RequestError):
     def headers(self) -> Mapping[str, str]:
         """When to come back (RFC 9110 section 10.2.3)."""
         return {"Retry-After": "5"}
+
+
+class AuditError(UnavailableError):
+    """What was asked for must be recorded, and cannot be."""

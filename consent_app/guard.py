@@ -49,6 +49,8 @@ CONTENT_POLICY: Final = (
     "require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
+# For what is no page: nothing in it may run, load or be framed, should a browser ever take it for one.
+OTHER_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_POLICY,
     "Referrer-Policy": "same-origin",
@@ -244,6 +246,8 @@ def _headers(answer: Response) -> Response:
     if answer.mimetype == "text/html":
         for name, value in PAGE_HEADERS.items():
             answer.headers.setdefault(name, value)
+    elif answer.status_code not in (204, 304):
+        answer.headers.setdefault("Content-Security-Policy", OTHER_POLICY)
     if own_origin(request.environ) == rooms().settings.public_url.rstrip("/") and request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
@@ -276,7 +280,7 @@ def _count(answer: Response) -> Response:
 
 
 def _refused(error: RequestError) -> tuple[Response, int]:
-    answer = _told(error.status, str(error), **error.facts())
+    answer = _told(error.status, str(error), heading=error.title, **error.facts())
     answer.headers.update(error.headers())
     return answer, error.status
 
@@ -303,14 +307,15 @@ def _unexpected(error: Exception) -> tuple[Response, int]:
     return _told(500, f"The fault is ours. It is noted under the reference {reference}."), 500
 
 
-def _told(status: int, detail: str, **facts: Any) -> Response:
+def _told(status: int, detail: str, heading: str = "", **facts: Any) -> Response:
     """An error as problem details (RFC 9457) for scripts, as a page for people."""
     title = HTTP_STATUS_CODES.get(status, "Error")
     if _is_for_scripts():
         answer = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **facts})
         answer.mimetype = "application/problem+json"
     else:
-        page = render_template("error.html", status=status, title=_TITLES.get(status, title), detail=_sentence(detail))
+        heading = heading or _TITLES.get(status, title)
+        page = render_template("error.html", status=status, title=heading, detail=_sentence(detail))
         answer = Response(page, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"
     return answer

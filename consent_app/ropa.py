@@ -64,7 +64,12 @@ STORES: Final = (
     Store("ledger/*", "the public log: hashes, checkpoint, public keys, witnesses' signatures", NOBODY, "public"),
     Store("archive/*", "each banner that was shown, and which notice went with it", NOBODY, "public"),
     Store("witness/*", "checkpoints of partners' logs that were cosigned", NOBODY, "public"),
-    Store("users.json", "dashboard accounts: name, role, sites, Argon2id hash of the password", "staff", OWN),
+    Store("users.json", "accounts: name, role, sites, hashes of secrets, sealed second factor", "staff", OWN),
+    Store("lock", "that accounts are being changed: an empty file", NOBODY, OWN),
+    Store("audit/????-??.jsonl", "who of the staff did what, when; no address, nothing that was typed", "staff", OWN),
+    Store("audit/settings.json", "hashes of the settings that a change is told by", NOBODY, OWN),
+    Store("audit/lock", "that an entry is being added: an empty file", NOBODY, OWN),
+    Store("sessions/*", "random numbers of sessions that were ended, for 12 hours: empty files", "staff", OWN),
     Store("api-keys/*", "keys of the statistics API as SHA-256, what each is for, its last day of use", "staff", OWN),
     Store("stats.duckdb*", "published sums with noise", NO_ONE_KNOWN, "differential privacy; no identifier"),
     Store("spool/*", "facts of page views until the next batch", NO_ONE_KNOWN, "sealed to the key of the hour"),
@@ -75,12 +80,14 @@ STORES: Final = (
     Store("private/hour-keys*", "keys of the hours that facts lie under", NOBODY, f"{OWN}; destroyed with them"),
     Store("private/removal*", "which segments were removed", NOBODY, OWN),
     Store("secrets/signing.keys", "keys of consent tokens and permits", NOBODY, OWN),
+    Store("secrets/factors.keys", "keys that second factors are sealed under", NOBODY, OWN),
     Store("secrets/session.keys", "keys of dashboard sessions", NOBODY, OWN),
     Store("secrets/ledger.keys", "the log's signing keys", NOBODY, OWN),
     Store("secrets/smtp.password", "password at the mail server", NOBODY, OWN),
     Store("secrets/ledger.url", "where the ledger's PostgreSQL database is", NOBODY, OWN),
     Store("secrets/witness.keys", "keys that cosign partners' checkpoints", NOBODY, OWN),
     Store(f"secrets/{KEY_FILE}", "keys that complaints are sealed under", NOBODY, OWN),
+    Store("last-batch", "when the batch came through last", NOBODY, OWN),
     Store("upgrades/*", "a copy of the home, without keys and facts, for a week after an upgrade", HOLDERS, OWN),
     Store("demo.state", "how far a demo was made", NOBODY, "in a demo only"),
 )
@@ -148,7 +155,8 @@ MEASURES: Final = (
     "Decisions are an append-only, signed transparency log (RFC 6962, C2SP); erasure destroys record and salt.",
     "Complaints are encrypted with AES-256-GCM under a key that is kept apart from the database.",
     "Secrets have mode 0600 in a folder of 0700; looser permissions stop the start.",
-    "Dashboard: Argon2id passwords, sessions that end by themselves, lock-out, roles, strict Content-Security-Policy.",
+    "Dashboard: Argon2id passwords, second factor, sessions that end by themselves, lock-out, roles, audit trail.",
+    "Pages run under a strict Content-Security-Policy with Trusted Types.",
     "The command consent verify checks all of it again: keys, ledger, notices, removal, retention, statistics.",
 )
 
@@ -190,6 +198,7 @@ def markdown(settings: Settings, sites: Sites) -> str:
 def _activities(site: Site) -> Iterator[Activity]:
     yield _choices(site)
     yield from (_optional(site, purpose) for purpose in site.optional)
+    yield _staff(site)
     yield _complaints(site)
 
 
@@ -246,6 +255,20 @@ def _complaints(site: Site) -> Activity:
         kept=f"{site.complaint_retention_months} months after it was closed",
         stores=("ledger.db*", f"secrets/{KEY_FILE}"),
     )
+
+
+def _staff(site: Site) -> Activity:
+    return Activity(
+        title="Letting staff in, and keeping account of what they do",
+        purpose="To show figures and complaints to those only who may see them, and to find misuse (UK GDPR Art 32)",
+        basis="UK GDPR Art 6(1)(f)" if site.regime == "uk" else "GDPR Art 6(1)(f)",
+        persons="staff who have an account",
+        data=("account name, role and sites; hashes of password and recovery codes; second factor, sealed",
+              "sign-ins, changes of accounts, keys and settings, exports, erasures: who, what, when; no address"),
+        recipients=(),
+        kept="accounts until they are removed; the audit trail as CONSENT_AUDIT_MONTHS says, 12 months by default",
+        stores=("users.json", "audit/????-??.jsonl", "sessions/*"),
+    )  # fmt: skip
 
 
 def _cookies(cookies: tuple[DeclaredCookie, ...], site: Site) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ docs/settings.md describes every setting; a test keeps the two together.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -19,7 +21,9 @@ from consent_app.private_files import require_private
 
 PREFIX: Final = "CONSENT_"
 SHORTEST_KEY: Final = 32
+ROLES: Final = ("viewer", "admin", "auditor")
 SMTP_SECURITY: Final = ("starttls", "tls", "none")
+LOG_FORMATS: Final = ("text", "json")
 
 
 def utc_now() -> datetime:
@@ -51,6 +55,7 @@ class Settings:
     mix_beacons: int = _setting(64, "beacons of a site whose facts are mixed before they are written", 1, 4096)
     mix_seconds: int = _setting(300, "longest time facts wait in memory to be mixed", 1, 3600)
     batch_memory: str = _setting("2GB", "memory the batch may use")
+    log_format: str = _setting("text", "how the server's log lines look: text, or json")
     smtp_host: str = _setting("", "mail server that `consent report` sends through")
     smtp_port: int = _setting(587, "its port", 1, 65_535)
     smtp_security: str = _setting("starttls", "starttls, tls (from the first byte) or none")
@@ -59,6 +64,10 @@ class Settings:
     mail_from: str = _setting("", "sender of reports, such as statistics@example.com")
     report_to: str = _setting("", "who gets a report when --to names nobody, with commas between addresses")
     smtp_password: str = _secret("smtp.password", "password of CONSENT_SMTP_USER", "")
+    second_factor: str = _setting("", "roles that sign in with a second factor only, such as admin,auditor")
+    login_header: str = _setting("", "header in which a proxy names the account it signed in; off where empty")
+    login_networks: str = _setting("", "networks of the proxies that may send that header, such as 10.0.0.5/32")
+    audit_months: int = _setting(12, "months that the audit trail is kept", 1, 120)
     signing_keys: tuple[str, ...] = _secret("signing.keys", "keys of consent tokens and permits, oldest first")
     session_keys: tuple[str, ...] = _secret("session.keys", "keys of dashboard sessions, oldest first")
     ledger_url: str = _secret("ledger.url", "PostgreSQL database of the ledger; without it, ledger.db in the home", "")
@@ -70,7 +79,10 @@ class Settings:
         _check_origin(self.public_url)
         _check_bind(self.bind)
         _check_ledger(self.ledger_url)
+        _check_login(self.login_header, self.login_networks)
+        _check_roles(self.second_factor)
         _check_choice("smtp_security", self.smtp_security, SMTP_SECURITY)
+        _check_choice("log_format", self.log_format, LOG_FORMATS)
         for key in (*self.signing_keys, *self.session_keys):
             if len(key) < SHORTEST_KEY:
                 raise SettingsError(
@@ -90,6 +102,16 @@ class Settings:
                 read = _text if isinstance(declared.default, str) else _keys
                 values[declared.name] = read(declared.name, home / "secrets" / declared.metadata["file"], environ)
         return cls(**values)
+
+    @property
+    def factor_roles(self) -> frozenset[str]:
+        """The roles that sign in with a second factor only."""
+        return frozenset(_listed(self.second_factor))
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks whose word about who signed in is taken."""
+        return tuple(ip_network(text) for text in _listed(self.login_networks))
 
     @property
     def sites_file(self) -> Path:
@@ -125,6 +147,11 @@ class Settings:
     def private(self) -> Path:
         """Folder of the batch's own state."""
         return self.home / "private"
+
+    @property
+    def last_batch_file(self) -> Path:
+        """When the batch came through last; the server may read it, and nothing else of the batch."""
+        return self.home / "last-batch"
 
     @property
     def stats_file(self) -> Path:
@@ -217,6 +244,32 @@ def _check_bind(bind: str) -> None:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise SettingsError(f"{variable(name)} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+def _check_login(header: str, networks: str) -> None:
+    """A header that anybody may send opens nothing: without the networks it does not start."""
+    try:
+        named = [ip_network(text) for text in _listed(networks)]
+    except ValueError as error:
+        raise SettingsError(f"{variable('login_networks')}: {error}; name networks such as 10.0.0.5/32") from error
+    if header and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", header):
+        raise SettingsError(f"{variable('login_header')} is {header!r}; it must be a header such as X-Forwarded-User")
+    if bool(header) != bool(named):
+        raise SettingsError(
+            f"{variable('login_header')} and {variable('login_networks')} go together: set both, or neither"
+        )
+    if any(network.prefixlen == 0 for network in named):
+        raise SettingsError(f"{variable('login_networks')} names everybody; name the proxies alone")
+
+
+def _check_roles(roles: str) -> None:
+    unknown = [role for role in _listed(roles) if role not in ROLES]
+    if unknown:
+        raise SettingsError(f"{variable('second_factor')} names {unknown[0]!r}; roles are {', '.join(ROLES)}")
+
+
+def _listed(text: str) -> list[str]:
+    return [part for part in re.split(r"[,\s]+", text) if part]
 
 
 def _check_ledger(url: str) -> None:

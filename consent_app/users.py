@@ -1,4 +1,4 @@
-"""Dashboard users: name, role, sites, and an Argon2id hash of the password, in users.json (0600)."""
+"""Dashboard users: name, role, sites, Argon2id hashes of password and recovery codes, in users.json (0600)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -15,13 +16,17 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from consent_app.errors import UsersError
-from consent_app.private_files import replace_private, require_private
+from consent_app.private_files import exclusive, replace_private, require_private
 
 Role = Literal["viewer", "admin", "auditor"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 256
 LONGEST_NAME: Final = 64
+# What somebody who knows the account and this software would try first, besides the account's own name.
+OWN_WORDS: Final = (
+    "consent", "dashboard", "statistics", "password", "passwort", "admin", "letmein", "welcome", "qwerty",
+)  # fmt: skip
 _NAME: Final = rf"[a-z0-9][a-z0-9._@-]{{0,{LONGEST_NAME - 1}}}"
 _HASHER: Final = PasswordHasher()
 
@@ -36,21 +41,49 @@ def _nobody() -> str:
 _NOBODY: Final = _nobody()
 
 
+def hashed(text: str) -> str:
+    """A salted Argon2id hash."""
+    return _HASHER.hash(text)
+
+
+def is_hash_of(kept: str, text: str) -> bool:
+    """Whether a kept hash is that of this text; what is no hash is no text's."""
+    try:
+        return _HASHER.verify(kept, text)
+    except (VerificationError, InvalidHashError, UnicodeError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who may sign in. `sites` are site keys; empty means every site. Raises UsersError."""
+    """Who may sign in. `sites` are site keys; empty means every site. Raises UsersError.
+
+    `totp` is the sealed secret of the second factor ("" without one), `offered` one that waits for its first code,
+    `step` the last time step whose code was used, `recovery` the hashes of recovery codes ("" for a used one). `epoch`
+    grows when every session of the account is to end.
+    """
 
     name: str
     role: Role
     sites: tuple[str, ...] = ()
     disabled: bool = False
     password: str = ""
+    totp: str = ""
+    offered: str = ""
+    step: int = 0
+    recovery: tuple[str, ...] = ()
+    epoch: int = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name):
             raise UsersError(f"user name {self.name!r} may hold a to z, 0 to 9 and . _ @ - (at most {LONGEST_NAME})")
         if self.role not in ROLES:
             raise UsersError(f"role {self.role!r} is not one of {', '.join(ROLES)}")
+
+    @property
+    def recovery_left(self) -> int:
+        """How many recovery codes are not used yet."""
+        return sum(1 for kept in self.recovery if kept)
 
     def may_see(self, site: str) -> bool:
         """Whether the figures of that site are this user's to see."""
@@ -89,36 +122,53 @@ class Users:
         return None if user is None or user.disabled else user
 
     def add(self, name: str, password: str, role: Role, sites: tuple[str, ...] = ()) -> User:
-        """Add a user, or give one a new password, role and sites. Raises UsersError."""
-        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise UsersError(f"a password has from {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-        user = User(name.strip().lower(), role, sites, password=_HASHER.hash(password))
-        self._keep(user)
-        return user
+        """Add a user, or give one a new password, role and sites; a second factor stays. Raises UsersError."""
+        name = name.strip().lower()
+        check_password(name, password)
+        fresh = User(name, role, sites, password=_HASHER.hash(password))
+        return self._keep(name, lambda old: _kept_factor(fresh, old) if old else fresh)
+
+    def set_password(self, name: str, password: str) -> User:
+        """Give an active user a new password, which ends every session. Raises UsersError."""
+        check_password(name, password)
+        new = _HASHER.hash(password)
+        return self.change(name, lambda user: replace(user, password=new))
 
     def disable(self, name: str) -> None:
         """Shut a user out, now and for open sessions. Raises UsersError when there is none of that name."""
-        user = self.get(name)
-        if user is None:
-            raise UsersError(f"there is no active user {name!r}; `consent user list` shows them")
-        self._keep(replace(user, disabled=True))
+        self.change(name, lambda user: replace(user, disabled=True))
+
+    def end_sessions(self, name: str) -> None:
+        """Sign a user out everywhere. Raises UsersError when there is none of that name."""
+        self.change(name, lambda user: replace(user, epoch=user.epoch + 1))
+
+    def change(self, name: str, how: Callable[[User], User]) -> User:
+        """Change an active user, one process at a time. Raises UsersError when there is none of that name."""
+
+        def active(user: User | None) -> User:
+            if user is None or user.disabled:
+                raise UsersError(f"there is no active user {name!r}; `consent user list` shows them")
+            return how(user)
+
+        return self._keep(name.strip().lower(), active)
 
     def verify(self, name: str, password: str) -> User | None:
         """The user whose password this is. Takes as long for an unknown name as for a known one."""
         user = self.get(name)
-        try:
-            _HASHER.verify(user.password if user else _NOBODY, password[: LONGEST_PASSWORD + 1])
-        except (VerificationError, InvalidHashError, UnicodeError):
-            return None
-        return user
+        right = is_hash_of(user.password if user else _NOBODY, password[: LONGEST_PASSWORD + 1])
+        return user if right else None
 
-    def _keep(self, user: User) -> None:
-        with self._lock:
+    def _keep(self, name: str, how: Callable[[User | None], User]) -> User:
+        """Read, change and write under a lock that other processes wait for."""
+        with self._lock, exclusive(self._file.parent):
+            self._seen = None
             self._refresh()
-            users = self._users | {user.name: user}
+            user = how(self._users.get(name))
+            users = self._users | {name: user}
             content = {"version": 1, "users": [asdict(users[name]) for name in sorted(users)]}
             replace_private(self._file, json.dumps(content, indent=2) + "\n")
             self._seen = None
+        return user
 
     def _refresh(self) -> None:
         try:
@@ -140,4 +190,28 @@ def _read(file: Path) -> list[User]:
 
 
 def _user(entry: dict[str, Any]) -> User:
-    return User(**entry | {"sites": tuple(entry["sites"])})
+    return User(**entry | {"sites": tuple(entry["sites"]), "recovery": tuple(entry.get("recovery", ()))})
+
+
+def check_password(name: str, password: str) -> None:
+    """Raise UsersError unless a password is long enough and no obvious guess. Any characters will do."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise UsersError(f"a password has from {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if len(_without(name, password.lower())) < SHORTEST_PASSWORD // 2:
+        raise UsersError("this password is easy to guess: little is left of it without common words and repetitions")
+
+
+def _without(name: str, password: str) -> str:
+    """What is left of a password: no words that everybody tries, no runs such as 1234 or aaaa, no second copy."""
+    for word in (*re.findall("[a-z0-9]{4,}", name.lower()), *OWN_WORDS):
+        password = password.replace(word, "")
+    own = "".join(
+        letter
+        for before, letter in zip(f"\0{password}", password, strict=False)
+        if ord(letter) - ord(before) not in (-1, 0, 1)
+    )
+    return re.sub(r"(.+?)\1+", r"\1", own, flags=re.DOTALL)
+
+
+def _kept_factor(fresh: User, old: User) -> User:
+    return replace(fresh, totp=old.totp, offered=old.offered, step=old.step, recovery=old.recovery, epoch=old.epoch)

@@ -25,7 +25,7 @@ OWNERS = {
     "sqlite3": ("anonymiser/protect/budget.py",),
     "argon2": ("consent_app/users.py",),
     "alembic": ("consent_app/ledger/",),
-    "segno": ("consent_app/receipt_page.py",),
+    "segno": ("consent_app/receipt_page.py", "consent_app/qr.py"),
 }
 # Facts, spool and statistics are the doors; names, errors and pure functions of text go with them.
 DOORS = {f"anonymiser.{name}" for name in ("facts", "spool", "stats", "settings", "errors", "agents", "bounds")}

@@ -10,6 +10,7 @@ import click
 
 from anonymiser.errors import AnonymiserError
 from consent_app.commands import (
+    audit,
     backup,
     batch,
     demo,
@@ -90,8 +91,10 @@ for command in (
     sites.site,
     sites.notice,
     users.user,
+    audit.audit,
     key.key,
     rights.rights,
     ropa.ropa,
 ):
     main.add_command(command)
+audit.watch(main)

@@ -22,6 +22,7 @@ KEPT: Final = 10_000
 class _Failures:
     number: int
     last: datetime
+    told: bool = False
 
 
 class Lockout:
@@ -49,6 +50,15 @@ class Lockout:
                     self._count(key, now)
             return max(wait, timedelta(0))
 
+    def is_news(self, name: str, address: str) -> bool:
+        """Whether somebody has to wait who was not told so since the last failure that counted."""
+        with self._lock:
+            found = [self._failures[key] for key, free in self._keys(name, address) if self._is_past(key, free)]
+            news = not any(failures.told for failures in found)
+            for failures in found:
+                failures.told = True
+            return news
+
     def succeeded(self, name: str, address: str) -> None:
         """Forget the failures of this name and address together; each alone keeps its count."""
         with self._lock:
@@ -68,6 +78,9 @@ class Lockout:
 
     def _hash(self, *parts: str) -> bytes:
         return hashlib.blake2b("\0".join(parts).encode(), key=self._secret, digest_size=16).digest()
+
+    def _is_past(self, key: bytes, free: int) -> bool:
+        return key in self._failures and self._failures[key].number >= free
 
     def _wait(self, key: bytes, free: int, now: datetime) -> timedelta:
         failures = self._failures.get(key)

@@ -91,7 +91,8 @@ def test_a_form_of_another_site_does_nothing(client: FlaskClient, token: str) ->
 ELSEWHERE = [
     "https://evil.example/", "//evil.example/dashboard/", "/\\evil.example", "/dashboard/..//evil.example",
     "/dashboard/%2f%2fevil.example", "/dashboard/kent\n//evil.example", "javascript:alert(1)", "/v1/consent",
-    "/dashboard/login", "/dashboard/logout", "/dashboard/kent?next=//evil.example", "/dashboardkent", "dashboard/",
+    "/dashboard/login", "/dashboard/logout", "/dashboard/login/code", "/dashboard//evil.example",
+    "/dashboard/kent//evil.example", "/dashboard/kent?next=//evil.example", "/dashboardkent", "dashboard/",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from anonymiser import facts
 from consent_app import batch, ropa
 from consent_app.commands import main
 from consent_app.ledger.tables import metadata
+from consent_app.second_factor import SecondFactors
 from consent_app.settings import Settings
 from consent_app.sites import Sites
 from tests.released import Shop, write
@@ -28,7 +29,8 @@ from tests.web.rights_visitor import Visitor, visitor
 @pytest.fixture
 def used(settings: Settings, make_app: Callable[[Settings], Flask], clock: Clock) -> Settings:
     """A home in which everything happened that there is: decisions, erasure, complaint, batch, users, figures."""
-    ann = visitor(make_app(settings))
+    app = make_app(settings)
+    ann = visitor(app)
     ann.decides(statistics=True, embeds=True)
     ann.sends("/your-data/complaints", text="The map came first.")
     ann.here.spool.add([facts.Fact("kent", "2026-11-24", "views", "", "", 1)] * 3)
@@ -37,6 +39,10 @@ def used(settings: Settings, make_app: Callable[[Settings], Flask], clock: Clock
     batch.run(settings, ann.here.sites, ann.here.ledger, clock())
     ann.here.ledger.sequence()
     ann.here.users.add("mary", "correct horse battery", "admin")
+    SecondFactors.of(settings, ann.here.users).enrol("mary")
+    jane = signed_in(app, "admin").client
+    jane.post("/dashboard/logout", data={"csrf_token": csrf(jane.get("/dashboard/").text)})
+    assert {"audit", "sessions"} <= {folder.name for folder in settings.home.iterdir()}
     write(settings.stats_file, [Shop("kent", 240, date(2026, 8, 1), date(2026, 11, 1))])
     return settings
 

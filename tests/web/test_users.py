@@ -41,7 +41,8 @@ def test_the_file_is_private_and_holds_no_password(file: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert PASSWORD not in file.read_text()
     assert json.loads(file.read_text())["users"][0]["password"].startswith("$argon2id$")
-    assert [entry.name for entry in file.parent.iterdir()] == ["users.json"]
+    assert sorted(entry.name for entry in file.parent.iterdir()) == ["lock", "users.json"]
+    assert (file.parent / "lock").stat().st_size == 0
 
 
 def test_a_change_by_another_process_is_seen(file: Path) -> None:

@@ -101,6 +101,11 @@ class Spool:
             self._hour = hour
         return self._hour == hour
 
+    @property
+    def waiting(self) -> int:
+        """How many facts wait in memory to be mixed or written."""
+        return self._count
+
     def tick(self, now: datetime | None = None) -> None:
         """Write what is due and close the segment of an ended hour; called by `add` and by the background thread."""
         now = now or self._clock()

@@ -15,6 +15,7 @@ from anonymiser.publish import publish
 from anonymiser.removal import Removal
 from anonymiser.settings import SiteRules, Workspace
 from consent_app.ledger import Ledger, RemovalRecord
+from consent_app.private_files import replace_private
 from consent_app.settings import Settings
 from consent_app.sites import Site, Sites
 
@@ -40,7 +41,7 @@ def rules(site: Site) -> SiteRules:
 
 def run(settings: Settings, sites: Sites, ledger: Ledger, now: datetime) -> SpoolReport:
     """Count the hours that ended, remove them, say so in the ledger, publish what is over. Twice is as good as once."""
-    return run_spool(
+    report = run_spool(
         workspace(settings),
         settings.spool,
         [rules(site) for site in sites],
@@ -48,6 +49,8 @@ def run(settings: Settings, sites: Sites, ledger: Ledger, now: datetime) -> Spoo
         recorded=lambda removal: _record(ledger, removal),
         memory=settings.batch_memory,
     )
+    replace_private(settings.last_batch_file, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
+    return report
 
 
 def run_on_logs(settings: Settings, site: Site, files: Sequence[Path], now: datetime, *, remove: bool) -> LogReport:

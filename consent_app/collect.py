@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from http import HTTPStatus
 from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -30,6 +31,7 @@ from consent_app.receipts import Permit
 from consent_app.rooms import NAME as ROOMS
 from consent_app.rooms import Rooms
 from consent_app.sites import Site
+from consent_app.timings import timings_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -121,12 +123,14 @@ class Door:
         """Answer a beacon, or hand the request on."""
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or environ.get("QUERY_STRING"):
             return self.inner(environ, start_response)
+        begun = perf_counter()
         try:
             outcome = _taken(self._app, environ)
         except Exception as error:
             return self._told(error, environ, start_response)
         here: Rooms = self._app.extensions[ROOMS]
         tally_of(self._app).add("collect.collect", str(outcome.status), outcome.reason)
+        timings_of(self._app).add("collect", perf_counter() - begun)
         status = f"{outcome.status} {HTTPStatus(outcome.status).phrase.upper()}"
         start_response(status, [*outcome.headers, *script_headers(environ, here, outcome.site)])
         return []

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from flask import Flask
 
-from consent_app import create_app
+from consent_app import create_app, logs
 from consent_app.errors import SettingsError
 from consent_app.listening import bound
 from consent_app.rooms import NAME, Rooms
@@ -17,8 +17,9 @@ from consent_app.sites import Sites
 
 if sys.platform != "win32":
     from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
 else:
-    BaseApplication = object
+    BaseApplication = Logger = object
 
 # What workers make (write-ahead logs, segments) is their owner's alone.
 UMASK: Final = 0o077
@@ -44,6 +45,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
 
+class ServerLog(Logger):  # type: ignore[misc]
+    """gunicorn's own events, in our lines: it would print the address and the text of a request it cannot read."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand everything to the handler that `logs.install` set."""
+        super().setup(cfg)
+        self.error_log.handlers, self.error_log.propagate = [], True
+
+
 @click.command()
 @click.option("--bind", help="Address and port to listen on (default: CONSENT_BIND, else 127.0.0.1:8000).")
 @click.option("--workers", type=int, help="Server processes (default: CONSENT_WORKERS, else 1).")
@@ -52,6 +62,7 @@ def serve(bind: str | None, workers: int | None) -> None:
     if sys.platform == "win32":
         raise SettingsError("gunicorn does not run on Windows; run wsgi:app under a WSGI server for Windows")
     settings = Settings.from_environment(bind=bind, workers=workers)
+    logs.install(settings.log_format)
     _rehearse(settings)
     host, _, port = settings.bind.rpartition(":")
     bound(host, int(port)).close()
@@ -77,6 +88,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "umask": UMASK,
         "proc_name": "consent",
         "loglevel": "warning",
+        "logger_class": ServerLog,
         "control_socket_disable": True,
         "forwarder_headers": "",
     }

@@ -92,7 +92,7 @@ def test_ready_means_it(client: FlaskClient, settings: Settings, monkeypatch: py
     settings.stats_file.write_bytes(b"not a database")
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.get_json()["checks"] == {"ledger": True, "spool": True, "statistics": False}
+    assert answer.get_json()["checks"] == {"ledger": True, "spool": True, "statistics": False, "batch": True}
     settings.stats_file.unlink()
     settings.spool.rename(settings.home / "gone")
     assert client.get("/readyz").get_json()["checks"]["spool"] is False

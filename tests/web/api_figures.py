@@ -38,7 +38,7 @@ PLAIN: Final[tuple[Row, ...]] = (
     ("browsers", "Chrome", "Windows", 400),
     ("countries", "GB", "", 650), ("countries", "IE", "", 50),
     ("goals", "enquiry", "", 70), ("goals", "brochure", "", 35),
-    ("engagement", "0-9 s", "", 300), ("scroll", "87-100 %", "", 90),
+    ("engagement", "1", "", 300), ("scroll", "8", "", 90),
 )  # fmt: skip
 WIDE: Final[tuple[Row, ...]] = (
     ("page_sources", "/", "Google", 170), ("page_sources", "/", "Direct", 140),

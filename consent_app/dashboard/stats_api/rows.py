@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
-from anonymiser.bounds import OTHER
+from anonymiser.bounds import ENGAGED, OTHER, SCROLLED
 from anonymiser.stats import LONGEST_RANGE, Breakdown, BreakdownRow, Statistics
 from consent_app.dashboard.figures import Estimate
 from consent_app.dashboard.periods import DAY, EARLIEST
@@ -19,6 +19,7 @@ from consent_app.dashboard.stats_api.vocabulary import DIVISORS, RATES, TOTALS, 
 
 MOST_PARTS: Final = 120
 NO_VALUE: Final = "A rate is null where too little is known of what it is a part of."
+CLASSES: Final = {"engagement": ENGAGED, "scroll": SCROLLED}
 Bucket = tuple[str, date, date]
 
 
@@ -163,9 +164,14 @@ class Breakdowns:
 
     def _rows(self, label: str, breakdown: Breakdown) -> list[Row]:
         groups: dict[tuple[str, ...], list[BreakdownRow]] = {}
-        for row in self._kept(breakdown.rows):
+        for row in self._kept([self._named(row) for row in breakdown.rows]):
             groups.setdefault(self._key(label, row), []).append(row)
         return [Row(key, self._values(key, group, breakdown)) for key, group in groups.items()]
+
+    def _named(self, row: BreakdownRow) -> BreakdownRow:
+        """With the name of a class instead of its number."""
+        names = CLASSES.get(self._table.statistic)
+        return replace(row, key1=names[int(row.key1) - 1]) if names else row
 
     def _kept(self, rows: list[BreakdownRow]) -> list[BreakdownRow]:
         columns = {self._table.first: [row.key1 for row in rows]}

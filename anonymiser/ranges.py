@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import inf, log, sqrt
 from typing import Final
 
@@ -33,6 +34,7 @@ def new_visitors(total: tuple[float, float], gaps: Sequence[Gap], days: int) -> 
     return far + weight * (near - far), sqrt(weight**2 * near_variance + (1 - weight) ** 2 * far_variance)
 
 
+@cache
 def _longer(gap: str, days: int) -> float:
     """The part of a gap's bucket that is longer than `days`; within a bucket of many days short gaps are more common,
     in proportion to 1/gap."""

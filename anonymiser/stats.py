@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
-from math import inf, log, sqrt
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -18,108 +17,44 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from anonymiser import clock, scrub
-from anonymiser.bounds import CUT, STATISTICS
+from anonymiser import clock, questions
+from anonymiser.answers import (
+    Breakdown,
+    BreakdownRow,
+    Cell,
+    DailyRow,
+    PeriodRow,
+    RangeFigure,
+    Release,
+    figure,
+    hidden,
+    missing,
+)
 from anonymiser.errors import StatisticsError
+from anonymiser.kept import Kept
 from anonymiser.ranges import EDGES, Gap, new_visitors
 
+__all__ = [
+    "Breakdown",
+    "BreakdownRow",
+    "Cell",
+    "DailyRow",
+    "PeriodRow",
+    "RangeFigure",
+    "Release",
+    "Statistics",
+    "opened",
+]
+
 LONGEST_RANGE: Final = 91
-DELTA_OF_KEYS: Final = 0.1
-SIGMAS: Final = 1.96
+MOST_SITES: Final = 32
+MOST_ANSWERS: Final = 1024
+MOST_ROWS: Final = 5_000
 # `import duckdb` opens a database with threads of its own. A web server forks its workers after it, and a worker that
 # inherits them without having them is aborted when it stops.
 duckdb.default_connection().close()
 
 CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One answer for one period (whole local days, both counted): under which policy, with which bounds and noise.
-
-    `bounds` holds l2, linf, keys_touched, fold and sigma of each statistic, `weights` its share of the budget.
-    """
-
-    release_id: str
-    site: str
-    period_start: date
-    period_end: date
-    policy: str
-    epsilon: float
-    delta: float
-    k: int
-    bounds: Mapping[str, Mapping[str, float]]
-    weights: Mapping[str, float]
-    catalogue_sha256: str
-    software: str
-    released_at: datetime
-
-    @property
-    def keys_touched(self) -> float:
-        """How many keys that nobody declared a browser-day can bring at most."""
-        brought = (name for name in self.bounds if name in STATISTICS and STATISTICS[name].open_ended)
-        return sum(self.bounds[name]["keys_touched"] for name in brought)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One released number, signed and noisy; `sigma` is the standard deviation of its noise."""
-
-    release_id: str
-    site: str
-    period_start: date
-    period_days: int
-    statistic: str
-    key1: str
-    key2: str
-    metric: str
-    value: int
-    sigma: float
-
-
-@dataclass(frozen=True, slots=True)
-class DailyRow:
-    """One total of one day; `metric` is visitors, views, visits or bounces."""
-
-    day: date
-    metric: str
-    value: float
-    sigma: float
-
-
-@dataclass(frozen=True, slots=True)
-class RangeFigure:
-    """Visitors of a range of days; visitor-days where a visitor of several days counts once on each."""
-
-    value: float
-    sigma: float
-    is_visitor_days: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BreakdownRow:
-    """One key's sum over the `periods` in which it was released.
-
-    In the others it was too rare for that, or not there, and is part of "(other)". With 39 chances of 40 it had at most
-    value + 1.96 sigma + hidden in all periods together; `hidden` is 0 when it was released in every one.
-    """
-
-    key1: str
-    key2: str
-    value: float
-    sigma: float
-    periods: int
-    hidden: float
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """A statistic by key over the released `periods` that lie within a range; no days when none does."""
-
-    first_day: date | None
-    last_day: date | None
-    rows: list[BreakdownRow]
-    periods: int
 
 
 class Statistics:
@@ -142,6 +77,16 @@ class Statistics:
         query = "SELECT max(period_start) FROM stats.cell WHERE site = ? AND statistic = 'totals'"
         return next((day for (day,) in self._rows(query, site)), None)
 
+    def span(self, site: str) -> tuple[date, date] | None:
+        """The first and the last day of anything released of the site."""
+        ((first, last),) = self._rows(questions.SPAN, site) or [(None, None)]
+        return (first, last) if first else None
+
+    def newest_release(self, site: str) -> Release | None:
+        """What `releases` has last."""
+        file = self._current()
+        return file.newest(site) if file else None
+
     def releases(self, site: str) -> list[Release]:
         """Every release of the site, by the days it covers; the newest is last."""
         file = self._current()
@@ -154,7 +99,17 @@ class Statistics:
 
     def daily(self, site: str, start: date, end: date) -> list[DailyRow]:
         """The totals of each released day from `start` to `end`, both counted."""
-        return [DailyRow(*row) for row in self._rows(_DAILY, site, start, end)]
+        file = self._current()
+        found = file.days(site).totals if file else {}
+        wanted = sorted(day for day in found if start <= day <= end)
+        return [DailyRow(day, metric, *figure) for day in wanted for metric, figure in found[day].items()]
+
+    def daily_of_all(self, start: date, end: date) -> dict[str, list[DailyRow]]:
+        """The same for every site that has any, in one question."""
+        found: dict[str, list[DailyRow]] = {}
+        for site, *row in self._rows(questions.DAILY_OF_ALL, start, end):
+            found.setdefault(site, []).append(DailyRow(*row))
+        return found
 
     def visitors(self, site: str, start: date, end: date) -> RangeFigure:
         """Different visitors from `start` to `end`: on each day those whose last active day lies before `start`.
@@ -164,17 +119,8 @@ class Statistics:
         short gaps; they are weighed by their noise. Without totals and gaps for every day, or over more than 91 days,
         it is the sum of daily visitors.
         """
-        days = (end - start).days + 1
-        totals = {row.day: row for row in self.daily(site, start, end) if row.metric == "visitors"}
-        gaps: dict[date, list[Gap]] = {day: [] for day in totals}
-        if 1 < days <= LONGEST_RANGE:
-            for day, gap, value, sigma in self._rows(_GAPS, site, start, end):
-                if day in gaps and gap in EDGES:
-                    gaps[day].append((gap, value, sigma))
-        if len(totals) != days or not all(gaps.values()):
-            return _figure([(row.value, row.sigma) for row in totals.values()], visitor_days=days != 1)
-        new = [new_visitors((of.value, of.sigma), gaps[day], (day - start).days) for day, of in totals.items()]
-        return _figure(new, visitor_days=False)
+        file = self._current()
+        return file.visitors(site, start, end) if file else figure([], visitor_days=start != end)
 
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
         """The statistic's keys summed over the periods that lie within the range, the largest first.
@@ -182,20 +128,55 @@ class Statistics:
         A key adds nothing in a period where it was too rare to be released; its row says how often that was, and how
         much it may have had there.
         """
-        rows = self._rows(_BREAKDOWN, site, statistic, start, end)
-        answered = {name for row in rows for name in row[-1]}
-        limits = {r.release_id: _limits(r, statistic) for r in self.releases(site) if r.release_id in answered}
-        found = []
-        for key1, key2, value, sigma, _, _, shown in rows:
-            missing = [limits[name] for name in answered.difference(shown) if name in limits]
-            hidden = _hidden(f"{key1} {key2}", sigma, missing)
-            found.append(BreakdownRow(key1, key2, float(value), sigma, len(shown), hidden))
-        first, last = min((row[4] for row in rows), default=None), max((row[5] for row in rows), default=None)
-        return Breakdown(first, last, found, len(answered))
+        return self.breakdowns(site, (statistic,), start, end)[statistic]
+
+    def breakdowns(self, site: str, statistics: Sequence[str], start: date, end: date) -> dict[str, Breakdown]:
+        """Several statistics, as `breakdown` gives each, in one question."""
+        return self._breakdowns(site, statistics, start, end, "", ())
+
+    def half(self, site: str, statistic: str, start: date, end: date, *, key1: str = "", key2: str = "") -> Breakdown:
+        """What `breakdown` says of the pairs with that first or that second key."""
+        where, keys = _of_keys(key1, key2)
+        return self._breakdowns(site, (statistic,), start, end, where, keys)[statistic]
+
+    def periods(
+        self, site: str, statistic: str, start: date, end: date, *, key1: str = "", key2: str = ""
+    ) -> list[PeriodRow]:
+        """Each period of a statistic that lies within the range, with the sum of its cells of those keys, in order."""
+        where, keys = _of_keys(key1, key2)
+        query = questions.PERIODS.format(where=f"true {where}")
+        return [PeriodRow(*row) for row in self._rows(query, *keys, *keys, site, statistic, start, end)]
+
+    def _breakdowns(
+        self, site: str, statistics: Sequence[str], start: date, end: date, where: str, keys: Sequence[str]
+    ) -> dict[str, Breakdown]:
+        names = list(statistics)
+        answered = {name: row for name, *row in self._rows(questions.ANSWERED, site, names, start, end)}
+        limits = self._limits(site, start, end) if answered else []
+        alike = len(limits) <= 1
+        query = (questions.BREAKDOWN if alike else questions.BREAKDOWN_BY_RELEASE).format(where=where)
+        found: dict[str, list[BreakdownRow]] = {name: [] for name in names}
+        for name, key1, key2, value, sigma, shown in self._rows(query, site, names, start, end, *keys):
+            periods = shown if alike else len(shown)
+            unseen = missing(limits, name, answered[name], shown)
+            found[name].append(
+                BreakdownRow(key1, key2, float(value), sigma, periods, hidden(f"{key1} {key2}", sigma, unseen))
+            )
+        return {
+            name: Breakdown(answered[name][0], answered[name][1], found[name], len(answered[name][2]))
+            if name in answered
+            else Breakdown(None, None, [], 0)
+            for name in names
+        }
+
+    def _limits(self, site: str, start: date, end: date) -> list[tuple[Release, frozenset[str]]]:
+        """The settings of the breakdowns within the range, each with the releases that were made under it."""
+        file = self._current()
+        return file.kinds(site, start, end) if file else []
 
     def cells(self, site: str, statistic: str, key1: str) -> list[Cell]:
         """Every released number of one key, by release."""
-        return [Cell(*row) for row in self._rows(_CELLS, site, statistic, key1)]
+        return [Cell(*row) for row in self._rows(questions.CELLS, site, statistic, key1)]
 
     def releasing(self, site: str, statistic: str) -> list[str]:
         """The releases that answered a statistic."""
@@ -233,7 +214,7 @@ class Statistics:
 
     def released(self, site: str, statistics: Sequence[str], start: date, end: date) -> list[Cell]:
         """Every released number of these statistics in the periods that lie within the range, as it was released."""
-        return [Cell(*row) for row in self._rows(_RELEASED, site, list(statistics), start, end)]
+        return [Cell(*row) for row in self._rows(questions.RELEASED, site, list(statistics), start, end)]
 
 
 _Version = tuple[int, int, int]
@@ -244,8 +225,16 @@ def _version(path: Path) -> _Version:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """What is released of each day of a site: its totals by metric, its gaps, each a value and its sigma."""
+
+    totals: Mapping[date, Mapping[str, tuple[float, float]]]
+    gaps: Mapping[date, Sequence[Gap]]
+
+
 class _File:
-    """One version of the published file, held open; what it says never changes."""
+    """One version of the published file, held open; what it says never changes, so an answer is kept for the next."""
 
     def __init__(self, path: Path, version: _Version) -> None:
         self.version = version
@@ -253,10 +242,22 @@ class _File:
         self._connection = opened(path)
         self._lock = Lock()
         self._releases: dict[str, list[Release]] = {}
-        self._visitors: dict[str, float | None] = {}
+        self._usual: dict[str, float | None] = {}
+        self._answers = Kept[tuple[Any, ...], list[Any]](MOST_ANSWERS)
+        self._days = Kept[str, _Days](MOST_SITES)
+        self._visitors = Kept[tuple[str, date, date], RangeFigure](MOST_ANSWERS)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """The answer to one question, on a cursor of its own."""
+        """The answer to one question; a new one is asked on a cursor of its own."""
+        question = (query, *(tuple(value) if isinstance(value, list) else value for value in values))
+        kept = self._answers.get(question)
+        if kept is None:
+            kept = self._asked(query, values)
+            if len(kept) <= MOST_ROWS:
+                self._answers.keep(question, kept)
+        return kept
+
+    def _asked(self, query: str, values: Sequence[Any]) -> list[Any]:
         try:
             with self._lock:
                 cursor = self._connection.cursor()
@@ -265,18 +266,51 @@ class _File:
         except duckdb.Error as error:
             raise _unreadable(self._path, error) from error
 
+    def days(self, site: str) -> _Days:
+        """The days of a site, which every page asks for in many ways: read at once."""
+        kept = self._days.get(site)
+        if kept is None:
+            kept = _Days(
+                {day: _figures(*lists) for day, *lists in self._asked(questions.TOTALS, (site,))},
+                {day: [*zip(*lists, strict=True)] for day, *lists in self._asked(questions.GAPS, (site,))},
+            )
+            self._days.keep(site, kept)
+        return kept
+
+    def visitors(self, site: str, start: date, end: date) -> RangeFigure:
+        """What `Statistics.visitors` says."""
+        question = (site, start, end)
+        kept = self._visitors.get(question)
+        if kept is None:
+            kept = _visitors(self.days(site), start, end)
+            self._visitors.keep(question, kept)
+        return kept
+
+    def newest(self, site: str) -> Release | None:
+        """The site's last release."""
+        rows = [release for row in self.rows(questions.NEWEST, site) for release in _releases(self._path, *row)]
+        return rows[0] if rows else None
+
+    def kinds(self, site: str, start: date, end: date) -> list[tuple[Release, frozenset[str]]]:
+        """One release of each setting the range's releases were made under, with the names of all of them."""
+        rows = self.rows(questions.KINDS, site, start, end)
+        return [
+            (_releases(self._path, bounds, weights, [sample])[0], frozenset(names))
+            for bounds, weights, sample, names in rows
+        ]
+
     def releases(self, site: str) -> list[Release]:
         """The site's releases, which every page asks for: read once."""
         if site not in self._releases:
-            found = [release for row in self.rows(_RELEASES, site) for release in _releases(self._path, *row)]
+            found = [release for row in self.rows(questions.RELEASES, site) for release in _releases(self._path, *row)]
             self._releases[site] = sorted(found, key=lambda r: (r.period_end, r.period_start, r.released_at))
         return self._releases[site]
 
     def usual_visitors(self, site: str) -> float | None:
         """The mean of the newest daily visitors, which every config and every banner asks for: read once."""
-        if site not in self._visitors:
-            ((self._visitors[site],),) = self.rows(_USUAL, site, clock.LOOK_BACK)
-        return self._visitors[site]
+        if site not in self._usual:
+            ((self._usual[site],),) = self.rows(questions.USUAL, site, clock.LOOK_BACK)
+        return self._usual[site]
 
 
 def opened(path: Path) -> duckdb.DuckDBPyConnection:
@@ -294,40 +328,26 @@ def opened(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-_TEXTS: Final = ("bounds", "weights")
-_PLAIN: Final = ", ".join(f"{field.name} := {field.name}" for field in fields(Release) if field.name not in _TEXTS)
-# Thousands of releases share the few long texts of a site's settings: fetched and read once each.
-_RELEASES: Final = (
-    f"SELECT bounds, weights, list(struct_pack({_PLAIN})) FROM stats.release WHERE site = ? "  # noqa: S608 - our names
-    "GROUP BY bounds, weights"
-)
-_DAILY: Final = (
-    "SELECT period_start, metric, value, sigma FROM stats.cell "
-    "WHERE site = ? AND statistic = 'totals' AND period_start BETWEEN ? AND ? ORDER BY period_start, metric"
-)
-_USUAL: Final = (
-    "SELECT avg(value) FROM (SELECT value FROM stats.cell WHERE site = ? AND statistic = 'totals' "
-    "AND metric = 'visitors' ORDER BY period_start DESC LIMIT ?)"
-)
-_CELLS: Final = (
-    f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
-    "WHERE site = ? AND statistic = ? AND key1 = ? ORDER BY release_id, key2"
-)
-_RELEASED: Final = (
-    f"SELECT {', '.join(field.name for field in fields(Cell))} FROM stats.cell "  # noqa: S608 - our names
-    "WHERE site = ? AND list_contains(?, statistic) AND period_start >= ? AND period_start + period_days - 1 <= ? "
-    "ORDER BY statistic, period_start, period_days, key1, key2, metric"
-)
-_GAPS: Final = (
-    "SELECT period_start, key1, value, sigma FROM stats.cell "
-    "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ?"
-)
-_BREAKDOWN: Final = (
-    "SELECT key1, key2, sum(value), sqrt(sum(sigma * sigma)), min(period_start), max(period_start + period_days - 1), "
-    "list(DISTINCT release_id) "
-    "FROM stats.cell WHERE site = ? AND statistic = ? AND period_start >= ? AND period_start + period_days - 1 <= ? "
-    "GROUP BY key1, key2 ORDER BY sum(value) DESC, key1, key2"
-)
+def _of_keys(key1: str, key2: str) -> tuple[str, list[str]]:
+    """A condition on those keys that are not empty, and its values."""
+    keys = {"key1": key1, "key2": key2}
+    return "".join(f"AND {name} = ? " for name, key in keys.items() if key), [key for key in keys.values() if key]
+
+
+def _figures(metrics: list[str], values: list[float], sigmas: list[float]) -> dict[str, tuple[float, float]]:
+    return {metric: (value, sigma) for metric, value, sigma in zip(metrics, values, sigmas, strict=True)}
+
+
+def _visitors(found: _Days, start: date, end: date) -> RangeFigure:
+    """Different visitors of a range out of its days; visitor-days where that cannot be told."""
+    days = (end - start).days + 1
+    range_ = [start + timedelta(days=n) for n in range(days)]
+    totals = {day: of["visitors"] for day in range_ if "visitors" in (of := found.totals.get(day, {}))}
+    gaps = [[gap for gap in found.gaps.get(day, ()) if gap[0] in EDGES] for day in totals] if days > 1 else []
+    if days > LONGEST_RANGE or len(totals) != days or not gaps or not all(gaps):
+        return figure([*totals.values()], visitor_days=days != 1)
+    new = [new_visitors(of, gaps[n], n) for n, of in enumerate(totals.values())]
+    return figure(new, visitor_days=False)
 
 
 def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]]) -> list[Release]:
@@ -336,43 +356,6 @@ def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]])
     except (ValueError, TypeError) as error:
         raise _unreadable(path, error) from error
     return [Release(**row | texts | {"released_at": row["released_at"].replace(tzinfo=UTC)}) for row in rows]
-
-
-def _figure(parts: Sequence[tuple[float, float]], *, visitor_days: bool) -> RangeFigure:
-    return RangeFigure(sum(v for v, _ in parts), sqrt(sum(s * s for _, s in parts)), visitor_days)
-
-
-_Limit = tuple[float, float]
-"""The threshold that a period's noisy count did not exceed, and the variance of its noise."""
-
-
-def _limits(release: Release, statistic: str) -> tuple[_Limit, _Limit]:
-    """The limits of one release for a plain key and for one that many texts may have become."""
-    if release.policy == "threshold":
-        return (release.k - 1, 0.0), (release.k - 1, 0.0)
-    if statistic not in release.bounds:
-        return (inf, 0.0), (inf, 0.0)
-    bound, touched = release.bounds[statistic], release.keys_touched
-    chance = release.delta * DELTA_OF_KEYS / max(touched, 1)
-    sigma, reach = sqrt(2) * bound["sigma"], sqrt(2 * log(1 / chance))
-    most = bound["keys_touched"] if bound["fold"] > 1 else bound["linf"]
-    wide = bound["fold"] * sigma
-    return (_with_cut(bound["linf"] + sigma * reach), sigma**2), (_with_cut(most + wide * reach), wide**2)
-
-
-def _with_cut(above: float) -> float:
-    """A threshold with the cut that comes before it (protect/dp.py)."""
-    return int(above * CUT) + above
-
-
-def _hidden(key: str, sigma: float, limits: Sequence[tuple[_Limit, _Limit]]) -> float:
-    """What to add to a key's upper limit for the periods that did not show it.
-
-    Noisy counts of all periods together are off by noise nobody chose; those not shown were below their thresholds.
-    """
-    missing = [folded if scrub.is_folded(key) else plain for plain, folded in limits]
-    noise = sqrt(sigma**2 + sum(variance for _, variance in missing))
-    return sum(threshold for threshold, _ in missing) + SIGMAS * (noise - sigma)
 
 
 def _unreadable(path: Path, error: Exception) -> StatisticsError:

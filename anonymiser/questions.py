@@ -70,3 +70,7 @@ PERIODS: Final = (
     "WHERE site = ? AND statistic = ? AND period_start >= ? AND period_start + period_days - 1 <= ? "
     "GROUP BY period_start, period_days ORDER BY period_start"
 )
+LAST: Final = (
+    "SELECT statistic, max(period_start), max(period_start + period_days - 1) FROM stats.cell "
+    "WHERE site = ? AND list_contains(?, statistic) GROUP BY statistic"
+)

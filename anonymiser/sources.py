@@ -288,6 +288,12 @@ def group(source: str, channel: str) -> str:
     return source if source in LARGE else _OTHERS.get(channel, channel)
 
 
+def channel_groups(channel: str) -> tuple[str, ...]:
+    """The `GROUPS` that all sources of a channel are in."""
+    large = [source.name for source in KNOWN if source.name in LARGE and source.channel == channel]
+    return (*large, _OTHERS.get(channel, channel))
+
+
 def _named_tag(name: str) -> Source | None:
     name = _ALIASES.get(name, name)
     return _BY_NAME.get(name) or (_site(name.removeprefix("www.")) if "." in name else None)

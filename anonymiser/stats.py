@@ -33,6 +33,7 @@ from anonymiser.answers import (
 from anonymiser.errors import StatisticsError
 from anonymiser.kept import Kept
 from anonymiser.ranges import EDGES, Gap, new_visitors
+from anonymiser.sources import channel_groups, group
 
 __all__ = [
     "Breakdown",
@@ -43,6 +44,8 @@ __all__ = [
     "RangeFigure",
     "Release",
     "Statistics",
+    "channel_groups",
+    "group",
     "opened",
 ]
 
@@ -134,21 +137,27 @@ class Statistics:
         """Several statistics, as `breakdown` gives each, in one question."""
         return self._breakdowns(site, statistics, start, end, "", ())
 
-    def half(self, site: str, statistic: str, start: date, end: date, *, key1: str = "", key2: str = "") -> Breakdown:
-        """What `breakdown` says of the pairs with that first or that second key."""
+    def half(
+        self, site: str, statistic: str, start: date, end: date, *, key1: Sequence[str] = (), key2: Sequence[str] = ()
+    ) -> Breakdown:
+        """What `breakdown` says of the pairs whose first key, or second, is one of these."""
         where, keys = _of_keys(key1, key2)
         return self._breakdowns(site, (statistic,), start, end, where, keys)[statistic]
 
     def periods(
-        self, site: str, statistic: str, start: date, end: date, *, key1: str = "", key2: str = ""
+        self, site: str, statistic: str, start: date, end: date, *, key1: Sequence[str] = (), key2: Sequence[str] = ()
     ) -> list[PeriodRow]:
         """Each period of a statistic that lies within the range, with the sum of its cells of those keys, in order."""
         where, keys = _of_keys(key1, key2)
         query = questions.PERIODS.format(where=f"true {where}")
         return [PeriodRow(*row) for row in self._rows(query, *keys, *keys, site, statistic, start, end)]
 
+    def newest_periods(self, site: str, statistics: Sequence[str]) -> dict[str, tuple[date, date]]:
+        """The last period of each statistic that has been released at all."""
+        return {name: (start, end) for name, start, end in self._rows(questions.LAST, site, list(statistics))}
+
     def _breakdowns(
-        self, site: str, statistics: Sequence[str], start: date, end: date, where: str, keys: Sequence[str]
+        self, site: str, statistics: Sequence[str], start: date, end: date, where: str, keys: Sequence[list[str]]
     ) -> dict[str, Breakdown]:
         names = list(statistics)
         answered = {name: row for name, *row in self._rows(questions.ANSWERED, site, names, start, end)}
@@ -328,10 +337,10 @@ def opened(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _of_keys(key1: str, key2: str) -> tuple[str, list[str]]:
-    """A condition on those keys that are not empty, and its values."""
-    keys = {"key1": key1, "key2": key2}
-    return "".join(f"AND {name} = ? " for name, key in keys.items() if key), [key for key in keys.values() if key]
+def _of_keys(key1: Sequence[str], key2: Sequence[str]) -> tuple[str, list[list[str]]]:
+    """A condition on the keys of which some are named, and its values."""
+    keys = {name: list(named) for name, named in (("key1", key1), ("key2", key2)) if named}
+    return "".join(f"AND list_contains(?, {name}) " for name in keys), [*keys.values()]
 
 
 def _figures(metrics: list[str], values: list[float], sigmas: list[float]) -> dict[str, tuple[float, float]]:

@@ -257,8 +257,8 @@ def test_a_planted_fault_is_found(mary: FlaskClient, tmp_path: Path, settings: S
     package = unpacked(mary, f"card=pages&{WEEKS}", tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "b" / "extra.csv").write_text("a\n", "utf-8")
-    with (tmp_path / "b" / "pages.csv").open("a", encoding="utf-8") as file:
-        file.write((tmp_path / "b" / "pages.csv").read_text("utf-8").splitlines()[1] + "\n")
+    pages = (tmp_path / "b" / "pages.csv").read_bytes()
+    (tmp_path / "b" / "pages.csv").write_bytes(pages + pages.splitlines(keepends=True)[1])
     found = " ".join(faults(tmp_path / "b", package))
     assert "bytes or hash" in found
     assert "primary key" in found

@@ -11,10 +11,10 @@ from consent_app.archive import Archive
 from consent_app.audit import Trail
 from consent_app.banner import blueprint as banner_pages
 from consent_app.bundle import sha256 as bundle_sha256
-from consent_app.collect import Door
 from consent_app.collect import blueprint as collect_pages
 from consent_app.dashboard import blueprint as dashboard_pages
 from consent_app.dashboard.stats_api import blueprint as stats_api_pages
+from consent_app.door import Door
 from consent_app.errors import SettingsError
 from consent_app.guard import LONGEST_BODY, install
 from consent_app.ledger import Ledger

@@ -7,34 +7,31 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from http import HTTPStatus
 from threading import Lock
-from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response
+from flask.blueprints import BlueprintSetupState
 from werkzeug.http import dump_cookie, parse_cookie
-from werkzeug.wsgi import get_content_length, get_input_stream
 
 from anonymiser import agents, facts
 from anonymiser.bounds import GAP_BUCKETS
 from anonymiser.errors import BeaconError, NoHourKey, SegmentError
 from anonymiser.facts import Beacon
-from consent_app.errors import NotFoundError, UnavailableError
-from consent_app.guard import is_from, is_known_origin, rates_of, script_headers, tally_of
+from consent_app.door import ABOUT, Answer, Way, body_of, by_flask, ways
+from consent_app.errors import MediaTypeError, NotFoundError, TooLargeError, UnavailableError
+from consent_app.guard import is_from, is_known_origin, rates_of
 from consent_app.purposes import STATISTICS, DeclaredCookie
 from consent_app.receipts import Permit
 from consent_app.rooms import NAME as ROOMS
 from consent_app.rooms import Rooms
 from consent_app.sites import Site
-from consent_app.timings import timings_of
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 NAME: Final = "consent-nonces"
 MOST_NONCES: Final = 100_000
@@ -42,6 +39,7 @@ LAST_DAY: Final = "consent-last-day"
 LONGEST_KEPT: Final = 395  # days: thirteen months
 
 PATH: Final = "/v1/collect"
+_NOTHING: Final = (("Content-Length", "0"),)
 
 blueprint = Blueprint("collect", __name__)
 
@@ -74,98 +72,45 @@ class Nonces:
             self._seen.pop((site, nonce), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a beacon: `reason` is "" if it was kept; `cookie` is a Set-Cookie header, or ""."""
-
-    reason: str = ""
-    site: Site | None = None
-    cookie: str = ""
-
-    @property
-    def status(self) -> int:
-        """202 kept, 204 not kept."""
-        return 204 if self.reason else 202
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """Why not, or the day to remember."""
-        if self.reason:
-            return [("X-Collect", f"dropped; reason={self.reason}")]
-        cookie = [("Set-Cookie", self.cookie)] if self.cookie else []
-        return [("Content-Length", "0"), *cookie]
-
-
 @blueprint.record_once
-def _remember(state: object) -> None:
-    """One memory of numbers for each application."""
-    state.app.extensions[NAME] = Nonces()  # type: ignore[attr-defined]
+def _remember(state: BlueprintSetupState) -> None:
+    """One memory of numbers for each application, and a way through its door."""
+    app = cast(Flask, state.app)
+    app.extensions[NAME] = Nonces()
+    ways(app)[PATH] = Way(taken, "collect.collect", "collect")
 
 
 @blueprint.post(PATH)
 def collect() -> Response:
     """Keep the facts of a beacon. Raises RateError, and UnavailableError while the disk takes nothing."""
-    outcome = _taken(current_app, request.environ)
-    g.site = outcome.site
-    return Response(status=outcome.status, headers=outcome.headers)
+    return by_flask(taken)
 
 
-class Door:
-    """Stands before the application and answers beacons without it, in a fraction of the time; `bench/endpoint.py`
-    measures both. What is no plain beacon is handed on, and what goes wrong is told as the application tells it.
-    """
-
-    def __init__(self, app: Flask, inner: WSGIApplication) -> None:
-        self._app = app
-        self.inner = inner
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a beacon, or hand the request on."""
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or environ.get("QUERY_STRING"):
-            return self.inner(environ, start_response)
-        begun = perf_counter()
-        try:
-            outcome = _taken(self._app, environ)
-        except Exception as error:
-            return self._told(error, environ, start_response)
-        here: Rooms = self._app.extensions[ROOMS]
-        tally_of(self._app).add("collect.collect", str(outcome.status), outcome.reason)
-        timings_of(self._app).add("collect", perf_counter() - begun)
-        status = f"{outcome.status} {HTTPStatus(outcome.status).phrase.upper()}"
-        start_response(status, [*outcome.headers, *script_headers(environ, here, outcome.site)])
-        return []
-
-    def _told(self, error: Exception, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with self._app.request_context(environ):
-            answer = self._app.finalize_request(self._app.handle_user_exception(error), from_error_handler=True)
-            return answer(environ, start_response)
-
-
-def _taken(app: Flask, environ: WSGIEnvironment) -> Outcome:
-    """Check a beacon, the cheapest first, and keep its facts."""
+def taken(app: Flask, environ: WSGIEnvironment) -> Answer:
+    """Check a beacon, the cheapest first, and keep its facts: 202 kept, 204 not kept and one word of why."""
     here: Rooms = app.extensions[ROOMS]
-    site = None
     try:
         body = _body(here, environ)
         rates_of(app).take("beacon", environ.get("REMOTE_ADDR", ""), here.settings.beacons_per_minute)
         beacon = _parsed(body)
-        site = _site(here, beacon)
+        site = environ[ABOUT] = _site(here, beacon)
         _check_page(here, site, environ)
         _keep(here, site, beacon, environ, app.extensions[NAME])
     except _DroppedError as dropped:
-        return Outcome(str(dropped), site)
-    return Outcome("", site, _day_to_remember(site, beacon, environ))
+        reason = str(dropped)
+        return Answer(204, (("X-Collect", f"dropped; reason={reason}"),), reason=reason)
+    cookie = _day_to_remember(site, beacon, environ)
+    return Answer(202, (*_NOTHING, ("Set-Cookie", cookie)) if cookie else _NOTHING)
 
 
 def _body(here: Rooms, environ: WSGIEnvironment) -> bytes:
     """The beacon's text, if its kind, size and origin are those of a beacon."""
-    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "text/plain":
-        raise _DroppedError("type")
-    if (get_content_length(environ) or 0) > facts.MAX_BYTES:
-        raise _DroppedError("size")
-    body = get_input_stream(environ).read(facts.MAX_BYTES + 1)
-    if len(body) > facts.MAX_BYTES:
-        raise _DroppedError("size")
+    try:
+        body = body_of(environ, "text/plain", facts.MAX_BYTES)
+    except MediaTypeError as error:
+        raise _DroppedError("type") from error
+    except TooLargeError as error:
+        raise _DroppedError("size") from error
     origin = environ.get("HTTP_ORIGIN", "null")
     if origin != "null" and not is_known_origin(environ, here.sites, origin):
         raise _DroppedError("origin")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from consent_app.errors import UnavailableError
 from consent_app.ledger.engine import Database, said
@@ -56,8 +56,9 @@ class SQLite(Database):
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def fault(self, error: SQLAlchemyError) -> str:
-        """A file that does not open is damaged, or none."""
-        return f"cannot be opened as a ledger ({said(error)}); restore it from a backup"
+        """A file that does not open is damaged, or none; one that cannot be read or written now is neither."""
+        remedy = "make room or give rights to it" if isinstance(error, OperationalError) else "restore it from a backup"
+        return f"cannot be opened as a ledger ({said(error)}); {remedy}"
 
 
 def _engine(file: Path, busy_seconds: float, begin: str, synced: str) -> Engine:

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
+from click.testing import CliRunner
+
+from consent_app.commands import main
 from consent_app.receipts import Seal
 from consent_app.settings import Settings
 from consent_app.sites import Sites
@@ -58,7 +62,7 @@ def consent(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess
 class Served:
     """`consent serve` on a free port; killed at the end if it was not stopped before. `said` is what it printed."""
 
-    def __init__(self, home: Path, *, workers: int = 1, **more: str) -> None:
+    def __init__(self, home: Path, workers: int = 1, **more: str) -> None:
         self.settings = Settings.from_environment({}, home=home)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -71,7 +75,6 @@ class Served:
                 cwd=ROOT, env=environment(home, **limits | more), stdout=log, stderr=log,
             )  # fmt: skip
         self.site = Sites.load(self.settings.sites_file).get("kent")
-        self.numbers = 0
 
     def __enter__(self) -> Self:
         self.wait()
@@ -96,6 +99,28 @@ class Served:
             sleep(0.02)
         raise AssertionError(f"nobody serves: {self.said}")
 
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                if int(status.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    found.append(int(status.parent.name))
+        return found
+
+    def memory(self) -> int:
+        """Resident bytes of all workers."""
+        pages = sum(int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in self.workers())
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def kill(self) -> None:
+        """kill -9, the workers too: nobody has time to tidy up."""
+        workers = self.workers()
+        self.process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        self.process.wait()
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
@@ -113,35 +138,34 @@ class Served:
         found: dict[str, Any] = self.ask("GET", "/readyz").json
         return found
 
-    def decide(self, *, given: bool = True) -> Answer:
-        """A visitor decides; the record's id is in the receipt of a 201."""
+    def decide(self, *, given: bool = True, **headers: str) -> Answer:
+        """A visitor decides; a 201 to a consent names its record as `receipt`."""
         document = {
             "site": "kent", "notice": self.site.notice.sha256, "method": "api", "lang": "en",
             "decisions": {purpose.key: given for purpose in self.site.optional},
         }  # fmt: skip
-        headers = {"Origin": KENT, "Content-Type": "application/json", "User-Agent": AGENT}
+        headers |= {"Origin": KENT, "Content-Type": "application/json", "User-Agent": AGENT}
         return self.ask("POST", "/v1/consent", json.dumps(document).encode(), **headers)
 
-    def view(self, path: str = "/furniture", **changes: Any) -> Answer:
+    def view(self, path: str = "/furniture", **headers: str) -> Answer:
         """A page view, the first of its browser today."""
-        self.numbers += 1
         today = datetime.now(self.site.zone).date()
         whole = {purpose.key: True for purpose in self.site.optional}
         permit = Seal(self.settings.signing_keys, self.settings.clock).permit(
             "kent", self.site.notice.sha256, whole, today
         )
         document = {
-            "schema": 1, "site": "kent", "nonce": f"{self.numbers:016x}", "kind": "pageview", "path": path,
+            "schema": 1, "site": "kent", "nonce": token_hex(8), "kind": "pageview", "path": path,
             "permit": permit, "day": today.isoformat(), "n": 1, "p": 1, "v": 1, "k": 1, "gap": "first",
             "lang": "en-GB", "zone": "Europe/London",
-        } | changes  # fmt: skip
-        headers = {"Origin": KENT, "Content-Type": "text/plain", "User-Agent": AGENT}
+        }  # fmt: skip
+        headers |= {"Origin": KENT, "Content-Type": "text/plain", "User-Agent": AGENT}
         return self.ask("POST", "/v1/collect", json.dumps(document).encode(), **headers)
 
 
 def made(folder: Path) -> Path:
     """A new home."""
     home = folder / "home"
-    done = consent(home, "init")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(main, ["init"], env={"CONSENT_HOME": str(home)})
+    assert done.exit_code == 0, done.output
     return home

@@ -24,6 +24,7 @@ from consent_app.rooms import rooms
 from consent_app.sites import Site
 
 DONE: Final = ("stopped", "cleared")
+_SEQ: Final = f"int(max={2**63 - 1})"  # what a database can look for
 
 blueprint = Blueprint("rights", __name__, url_prefix="/your-data")
 
@@ -79,7 +80,7 @@ def erase() -> ResponseReturnValue:
     return answer
 
 
-@blueprint.get("/erasures/<int:seq>")
+@blueprint.get(f"/erasures/<{_SEQ}:seq>")
 def erased(seq: int) -> ResponseReturnValue:
     """The receipt of an erasure, to read and to keep. It says nothing of what was erased."""
     tombstone = tombstones.find(rooms().ledger, seq)
@@ -87,14 +88,14 @@ def erased(seq: int) -> ResponseReturnValue:
     return page("erased", speaker(asked_site()), tombstone=tombstone, signed=signed)
 
 
-@blueprint.get("/erasures/<int:seq>.json")
+@blueprint.get(f"/erasures/<{_SEQ}:seq>.json")
 def erasure_receipt(seq: int) -> ResponseReturnValue:
     """The same as JSON, with the proof in it; 202 until it is signed."""
     document = exercise.erasure_receipt(rooms(), tombstones.find(rooms().ledger, seq))
     return file(json.dumps(document, indent=2), f"erasure-{seq}.json") if document else not_yet()
 
 
-@blueprint.get("/erasures/<int:seq>.tlog-proof")
+@blueprint.get(f"/erasures/<{_SEQ}:seq>.tlog-proof")
 def erasure_proof(seq: int) -> ResponseReturnValue:
     """Its proof alone (C2SP tlog-proof), for `consent ledger verify --proof`; 202 until it is signed."""
     proof = tombstones.proof(rooms().ledger, tombstones.find(rooms().ledger, seq))

@@ -36,7 +36,7 @@ from anonymiser.spool import segments
 from anonymiser.unsealing import read
 from consent_app import create_app
 from consent_app import home as data_home
-from consent_app.collect import Door
+from consent_app.door import Door
 from consent_app.listening import bound
 from consent_app.receipts import Seal
 from consent_app.rooms import NAME, Rooms

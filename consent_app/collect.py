@@ -39,7 +39,6 @@ LAST_DAY: Final = "consent-last-day"
 LONGEST_KEPT: Final = 395  # days: thirteen months
 
 PATH: Final = "/v1/collect"
-_NOTHING: Final = (("Content-Length", "0"),)
 
 blueprint = Blueprint("collect", __name__)
 
@@ -100,7 +99,7 @@ def taken(app: Flask, environ: WSGIEnvironment) -> Answer:
         reason = str(dropped)
         return Answer(204, (("X-Collect", f"dropped; reason={reason}"),), reason=reason)
     cookie = _day_to_remember(site, beacon, environ)
-    return Answer(202, (*_NOTHING, ("Set-Cookie", cookie)) if cookie else _NOTHING)
+    return Answer(202, (("Set-Cookie", cookie),) if cookie else ())
 
 
 def _body(here: Rooms, environ: WSGIEnvironment) -> bytes:
@@ -190,8 +189,8 @@ def _last_day(site: Site) -> DeclaredCookie | None:
 
 def _day_to_remember(site: Site, beacon: Beacon, environ: WSGIEnvironment) -> str:
     """On the first view of a day, which is the only beacon that browsers send cookies with."""
-    cookie = _last_day(site)
-    if cookie is None or beacon.kind != "pageview" or beacon.n != 1:
+    cookie = _last_day(site) if beacon.n == 1 and beacon.kind == "pageview" else None
+    if cookie is None:
         return ""
     age = None if cookie.days is None else timedelta(days=min(cookie.days, LONGEST_KEPT))
     secure = environ["wsgi.url_scheme"] == "https"

@@ -76,7 +76,8 @@ class Door:
         except Exception as error:
             return self._told(error, environ, start_response)
         tally_of(self._app).add(way.endpoint, str(answer.status), answer.reason)
-        start_response(STATUS[answer.status], [*answer.headers, *self._headers(environ, answer)])
+        length = () if answer.status == NO_CONTENT else (("Content-Length", str(len(answer.body))),)
+        start_response(STATUS[answer.status], [*answer.headers, *length, *self._headers(environ, answer)])
         timings_of(self._app).add(way.timed, perf_counter() - begun)
         return [answer.body] if answer.body else []
 
@@ -107,11 +108,15 @@ def ways(app: Flask) -> dict[str, Way]:
 
 
 def by_flask(take: Callable[[Flask, WSGIEnvironment], Answer]) -> Response:
-    """The same answer by way of Flask, to the request it has at hand."""
+    """Take the request that Flask has at hand, and answer it by way of Flask."""
     try:
-        answer = take(current_app, request.environ)
+        return response(take(current_app, request.environ))
     finally:
         g.site = request.environ.get(ABOUT)
+
+
+def response(answer: Answer) -> Response:
+    """The same answer as Flask has it."""
     made = Response(answer.body, status=answer.status, headers=list(answer.headers))
     if not answer.body:
         del made.headers["Content-Type"]

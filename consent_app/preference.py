@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, jsonify, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response
 
-from consent_app import handover, keepsakes
+from consent_app import door, handover, keepsakes
 from consent_app.decisions import (
     Choice,
     Outcome,
@@ -29,29 +31,48 @@ from consent_app.decisions import (
     withdrawal,
 )
 from consent_app.declared import page
+from consent_app.door import Answer, Way, body_of, by_flask, response, ways
 from consent_app.errors import FieldsError, StaleNoticeError
-from consent_app.guard import LONGEST_DECISION, limit_rate, read_body, require_own_page
+from consent_app.guard import LONGEST_DECISION, limit_rate, rates_of, read_body, require_own_page
 from consent_app.languages import available, known, texts
 from consent_app.receipts import Receipt
 from consent_app.rights_texts import Speaker
-from consent_app.rooms import rooms
+from consent_app.rooms import NAME as ROOMS
+from consent_app.rooms import Rooms, rooms
 from consent_app.sites import Site
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+PATH: Final = "/v1/consent"
+_JSON: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+_spelt: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]{0,1000}")
 
 blueprint = Blueprint("preference", __name__)
 
 
-@blueprint.post("/v1/consent")
+@blueprint.record_once
+def _open(state: BlueprintSetupState) -> None:
+    """A way through the door of each application."""
+    ways(cast(Flask, state.app))[PATH] = Way(decided, "preference.decide_by_script", "consent")
+
+
+@blueprint.post(PATH)
 def decide_by_script() -> ResponseReturnValue:
     """Take a decision as JSON: 201 with what the script keeps, once it is in the ledger."""
-    body = read_body("application/json", LONGEST_DECISION)
-    _limit()
+    return by_flask(decided)
+
+
+def decided(app: Flask, environ: WSGIEnvironment) -> Answer:
+    """Check a decision, the cheapest first, and record it."""
+    here: Rooms = app.extensions[ROOMS]
+    body = body_of(environ, "application/json", LONGEST_DECISION)
+    rates_of(app).take("decision", environ.get("REMOTE_ADDR", ""), here.settings.decisions_per_minute)
     document = read_json(body)
-    site = site_of(document, rooms().sites)
-    require_own_page(site)
-    choice, token = choice_from_json(document, site)
-    return _decided(choice, token)
+    site = site_of(document, here.sites)
+    door.require_own_page(environ, here.sites, site)
+    return _answered(here, environ, *choice_from_json(document, site))
 
 
 @blueprint.post("/v1/consent/handover")
@@ -67,7 +88,7 @@ def hand_over() -> ResponseReturnValue:
     if "handover" in document:
         text, lang = read_arrival(document, site)
         choice = Choice(site, handover.redeem(rooms(), site, text), handover.METHOD, lang)
-        return _decided(choice, "")
+        return response(_answered(rooms(), request.environ, choice, ""))
     to, token = read_departure(document)
     proof = rooms().seal.open(token, site.key) if token else _proof(site)
     answer = jsonify(handover=handover.issue(rooms(), site, to, proof))
@@ -83,7 +104,7 @@ def withdraw() -> ResponseReturnValue:
     site = _asked_site()
     require_own_page(site)
     choice, token = withdrawal(read_json(body), site)
-    return _decided(choice, token)
+    return response(_answered(rooms(), request.environ, choice, token))
 
 
 @blueprint.get("/v1/consent")
@@ -121,7 +142,7 @@ def decide_by_form() -> ResponseReturnValue:
         choice = choice_from_form(document, site)
     except StaleNoticeError as error:
         return _page(site, known(document.get("lang", "")), back=back, stale=True), error.status
-    outcome = _record(choice, _proof(site))
+    outcome = _record(rooms(), choice, _proof(site))
     there = back or url_for("preference.cookies", site=site.key, lang=choice.lang, saved=1)
     answer = redirect(iri_to_uri(there), 303)
     keepsakes.remember(answer, site, outcome)
@@ -144,27 +165,26 @@ def local_path(address: str) -> str:
     return address if _LOCAL.fullmatch(address) else ""
 
 
-def _decided(choice: Choice, token: str) -> ResponseReturnValue:
+def _answered(here: Rooms, environ: WSGIEnvironment, choice: Choice, token: str) -> Answer:
+    """Record a choice that follows on that token, or on the proof that came with the request."""
     site = choice.site
-    earlier = rooms().seal.open(token, site.key) if token else _proof(site)
-    outcome = _record(choice, earlier)
-    answer = jsonify(
-        decisions=outcome.receipt.decisions,
-        permit=outcome.permit,
-        token=outcome.token,
-        receipt=outcome.record_id,
-        value=outcome.value,
-    )
-    answer.status_code = 201
-    if site.embed == "same-host":
-        keepsakes.remember(answer, site, outcome)
-    return _private(answer)
+    token = token or keepsakes.proof(environ)
+    outcome = _record(here, choice, here.seal.open(token, site.key) if token else None)
+    said = {
+        "decisions": outcome.receipt.decisions,
+        "permit": outcome.permit,
+        "token": outcome.token,
+        "receipt": outcome.record_id,
+        "value": outcome.value,
+    }
+    kept = keepsakes.cookies(environ, site, outcome) if site.embed == "same-host" else ()
+    return Answer(201, (*_JSON, *(("Set-Cookie", text) for text in kept)), f"{_spelt(said)}\n".encode())
 
 
-def _record(choice: Choice, earlier: Receipt | None) -> Outcome:
+def _record(here: Rooms, choice: Choice, earlier: Receipt | None) -> Outcome:
     if earlier:
-        heal(rooms(), choice.site, earlier)
-    return decide(rooms(), choice, earlier)
+        heal(here, choice.site, earlier)
+    return decide(here, choice, earlier)
 
 
 def _page(site: Site, lang: str, *, back: str = "", saved: bool = False, stale: bool = False) -> Response:

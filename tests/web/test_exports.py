@@ -191,6 +191,13 @@ def test_filters_keep_the_tables_and_rows_that_fit(mary: FlaskClient, tmp_path: 
         assert {row["source"] for row in json.loads((tmp_path / f"{name}.json").read_text("utf-8"))} == {"Google"}
 
 
+def test_a_page_is_not_taken_for_a_landing_page(mary: FlaskClient, tmp_path: Path) -> None:
+    by_page = unpacked(mary, f"page=/&{WEEKS}", tmp_path / "page")
+    by_entry = unpacked(mary, f"entry=/&{WEEKS}", tmp_path / "entry")
+    assert [resource["name"] for resource in by_page["resources"]] == ["pages", "releases"]
+    assert [resource["name"] for resource in by_entry["resources"]] == ["entries", "releases"]
+
+
 def test_named_periods_are_those_of_the_page(mary: FlaskClient, tmp_path: Path) -> None:
     assert unpacked(mary, "period=yesterday&card=totals", tmp_path / "a")["period"]["start"] == "2026-11-23"
     assert unpacked(mary, "period=all&card=totals", tmp_path / "b")["period"]["start"] == "2026-10-01"

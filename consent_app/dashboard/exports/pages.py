@@ -59,7 +59,7 @@ def _choice() -> tuple[str, list[str]]:
 
 
 def _filters() -> dict[str, str]:
-    """What rows must be: arguments named like a key, such as `page=/contact`."""
+    """What rows must be: the filters of the page, such as `page=/contact`."""
     return {name: request.args[name] for name in FILTERS if request.args.get(name)}
 
 

@@ -68,7 +68,13 @@ TITLES: Final = {
     "source_goals": "Goals by source", "entry_goals": "Goals by landing page",
 }  # fmt: skip
 KEYS: Final = {statistic.table: statistic.keys for statistic in STATISTICS.values() if statistic.keys}
-FILTERS: Final = tuple(sorted({name for keys in KEYS.values() for name in keys} - {"gap", "hour", "seconds", "depth"}))
+# What the page calls these keys where it filters by them; those of the other tables are called as their columns.
+_FILTERED: Final = {"entries": ("entry",), "exits": ("exit",), "not_found": ("address",)}
+_DIMENSIONS: Final = KEYS | _FILTERED
+FILTERS: Final = (
+    "page", "entry", "exit", "source", "channel", "campaign", "country", "device", "browser", "system", "screen",
+    "language", "goal",
+)  # fmt: skip
 
 
 def tables(cells: Iterable[Cell], names: Sequence[str], filters: Mapping[str, str]) -> list[Table]:
@@ -76,7 +82,7 @@ def tables(cells: Iterable[Cell], names: Sequence[str], filters: Mapping[str, st
     by_name: dict[str, list[Cell]] = {name: [] for name in names}
     for cell in cells:
         by_name[cell.statistic].append(cell)
-    fitting = [name for name in names if filters.keys() <= {*KEYS.get(name, ())}]
+    fitting = [name for name in names if filters.keys() <= {*_DIMENSIONS.get(name, ())}]
     return [_table(name, [cell for cell in by_name[name] if _fits(cell, filters)]) for name in fitting]
 
 
@@ -91,7 +97,7 @@ def releases(found: Iterable[Release]) -> Table:
 
 
 def _fits(cell: Cell, filters: Mapping[str, str]) -> bool:
-    own = dict(zip(KEYS.get(cell.statistic, ()), (cell.key1, cell.key2), strict=False))
+    own = dict(zip(_DIMENSIONS.get(cell.statistic, ()), (cell.key1, cell.key2), strict=False))
     return all(own[name] == value for name, value in filters.items())
 
 

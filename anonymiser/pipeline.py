@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ from anonymiser.settings import SiteRules, Source, Workspace
 from anonymiser.unsealing import read
 
 FACTS_AT_ONCE: Final = 500_000
+HOUR: Final = timedelta(hours=1)
 LOGS: Final = "logs"
 UNKNOWN_SITE: Final = "unknown-site"
 SCHEDULES: Final[tuple[Schedule, ...]] = ("daily", "breakdown")
@@ -82,6 +83,7 @@ class _Run:
     budget: Budget
     now: datetime
     engine: Engine
+    limit: timedelta = removal.LIMIT
     holdings: dict[str, Holding] = field(default_factory=dict)
 
     def holding(self, site: str) -> Holding:
@@ -108,7 +110,7 @@ def run_spool(
     keys = keys or workspace.private
     alone = nullcontext() if keys == workspace.private else exclusive(keys)
     with exclusive(workspace.private), alone, Budget(workspace.private) as budget:
-        run = _Run(workspace, budget, now, DuckDBEngine(memory))
+        run = _Run(workspace, budget, now, DuckDBEngine(memory), _limit(rules))
         known = {site.key: site for site in rules}
         for key in known:
             run.holding(key)  # a damaged one must be known before anything is removed
@@ -166,7 +168,9 @@ def run_logs(
         return report
 
 
-def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: set[str]) -> list[str]:
+def leftovers(
+    workspace: Workspace, directory: Path, now: datetime, recorded: set[str], rules: Sequence[SiteRules] = ()
+) -> list[str]:
     """What should be gone and is not, or is gone and not recorded; nothing while the promise is kept."""
     with Budget(workspace.private) as budget:
         removing = budget.unrecorded()
@@ -174,7 +178,13 @@ def leftovers(workspace: Workspace, directory: Path, now: datetime, recorded: se
     unsaid = [
         f"segment {r.segment} is gone, but no removal of it is recorded" for r in removed if r.segment not in recorded
     ]
-    return sorted([*overdue(directory, HourKeys(workspace.private), removing, now), *unsaid])
+    late = overdue(directory, HourKeys(workspace.private), removing, now, _limit(rules))
+    return sorted([*late, *unsaid])
+
+
+def _limit(rules: Sequence[SiteRules]) -> timedelta:
+    """How long facts may wait: a segment holds those of every site, so the strictest site decides for all."""
+    return min((timedelta(hours=site.retention_hours) for site in rules), default=removal.LIMIT)
 
 
 # -- count ------------------------------------------------------------------------------------------------------------
@@ -199,7 +209,7 @@ def _count_segments(run: _Run, directory: Path, keys: HourKeys, known: Mapping[s
         torn += sum(part.torn for part in parts)
     damaged += _give_up(run, directory)
     counted = run.budget.unrecorded()
-    removal.destroy_keys(directory, keys, counted, run.now)
+    removal.destroy_keys(directory, keys, counted, run.now, run.limit)
     removal.remove(directory, counted)
     return SpoolReport(segments, facts, dict(dropped), tuple(damaged), (), torn)
 
@@ -208,11 +218,14 @@ def _give_up(run: _Run, directory: Path) -> list[str]:
     """Have removed what can never be counted, or is not there any more; says so."""
     counted = run.budget.unrecorded()
     lost = removal.lost(directory, counted, run.now)
-    expired = removal.expired(directory, counted, run.now)
+    expired = removal.expired(directory, counted, run.now, run.limit)
     run.budget.removing(lost | expired)
     return [
         *(f"segment {name} was begun and is gone; somebody removed it before it was counted" for name in lost),
-        *(f"segment {name} could not be counted in a day, and is removed unread" for name in expired),
+        *(
+            f"segment {name} could not be counted in {run.limit // HOUR} hours, and is removed unread"
+            for name in expired
+        ),
     ]
 
 

@@ -42,17 +42,19 @@ def lost(directory: Path, counted: Collection[str], now: datetime) -> dict[str, 
     }
 
 
-def expired(directory: Path, counted: Collection[str], now: datetime) -> dict[str, datetime]:
-    """Closed segments (name -> hour) that could not be counted within LIMIT; they are removed unread."""
+def expired(directory: Path, counted: Collection[str], now: datetime, limit: timedelta = LIMIT) -> dict[str, datetime]:
+    """Closed segments (name -> hour) that could not be counted within `limit`; they are removed unread."""
     return {
         segment.id: segment.hour
         for segment in spool.segments(directory)
-        if segment.closed and segment.id not in counted and _is_over(segment.hour, now)
+        if segment.closed and segment.id not in counted and _is_over(segment.hour, now, limit)
     }
 
 
-def destroy_keys(directory: Path, keys: HourKeys, counted: Collection[str], now: datetime) -> None:
-    """Destroy the keys of ended hours all of whose segments are counted, and of every hour past LIMIT.
+def destroy_keys(
+    directory: Path, keys: HourKeys, counted: Collection[str], now: datetime, limit: timedelta = LIMIT
+) -> None:
+    """Destroy the keys of ended hours all of whose segments are counted, and of every hour past `limit`.
 
     An hour without segments counts as done: its public key was taken away before the folder was looked through, and a
     segment that was begun before that has left its mark or its file.
@@ -60,7 +62,7 @@ def destroy_keys(directory: Path, keys: HourKeys, counted: Collection[str], now:
     waiting = {hour for name, hour in begun(directory).items() if name not in counted}
     waiting |= {segment.hour for segment in spool.segments(directory) if segment.id not in counted}
     ended = [hour for hour in keys.hours if hour < hour_of(now)]
-    keys.destroy([hour for hour in ended if hour not in waiting or _is_over(hour, now)])
+    keys.destroy([hour for hour in ended if hour not in waiting or _is_over(hour, now, limit)])
 
 
 def remove(directory: Path, counted: Collection[str]) -> None:
@@ -100,20 +102,24 @@ def remove_files(files: Sequence[Path]) -> None:
             ) from error
 
 
-def overdue(directory: Path, keys: HourKeys, counted: Collection[str], now: datetime) -> list[str]:
-    """What has been there longer than LIMIT since its hour ended, or is gone uncounted; nothing while the promise is
+def overdue(
+    directory: Path, keys: HourKeys, counted: Collection[str], now: datetime, limit: timedelta = LIMIT
+) -> list[str]:
+    """What has been there longer than `limit` since its hour ended, or is gone uncounted; nothing while the promise is
     kept.
     """
     late = [
         f"segment {segment.id} has waited for {(now - segment.hour) // _HOUR} hours"
         for segment in spool.segments(directory)
-        if _is_over(segment.hour, now)
+        if _is_over(segment.hour, now, limit)
     ]
-    late += [f"the key of the hour {hour:%Y-%m-%dT%H}Z is still there" for hour in keys.hours if _is_over(hour, now)]
+    late += [
+        f"the key of the hour {hour:%Y-%m-%dT%H}Z is still there" for hour in keys.hours if _is_over(hour, now, limit)
+    ]
     late += [
         f"segment {name} was begun, and is gone without having been counted"
         for name, hour in begun(directory).items()
-        if _is_over(hour, now) and name not in counted and not is_there(directory, name)
+        if _is_over(hour, now, limit) and name not in counted and not is_there(directory, name)
     ]
     return late
 
@@ -123,9 +129,9 @@ def late(removals: Iterable[Removal]) -> list[str]:
     return [
         f"segment {removal.segment} was removed {(removal.time - removal.hour) // _HOUR} hours after it was begun"
         for removal in removals
-        if _is_over(removal.hour, removal.time)
+        if _is_over(removal.hour, removal.time, LIMIT)
     ]
 
 
-def _is_over(hour: datetime, now: datetime) -> bool:
-    return hour < now.astimezone(UTC) - LIMIT - _HOUR
+def _is_over(hour: datetime, now: datetime, limit: timedelta) -> bool:
+    return hour < now.astimezone(UTC) - limit - _HOUR

@@ -40,7 +40,7 @@ class SiteRules:
     """What the batch must know of one site. `catalogue` maps a statistic's catalogue name to its declared keys.
 
     `crossed` asks for the two-dimensional statistics, whatever the number of visitors. Figures are let go of
-    `retention_months` after their period; None keeps them.
+    `retention_months` after their period; None keeps them. Facts wait for the batch for `retention_hours` at most.
     """
 
     key: str
@@ -50,6 +50,7 @@ class SiteRules:
     grain: Grain | None = None
     crossed: bool = False
     retention_months: int | None = None
+    retention_hours: int = 24
     catalogue: dict[str, tuple[str, ...]] = field(default_factory=dict)
     protection: Protection = Protection()
 

@@ -72,7 +72,7 @@ class _DamagedError(Exception):
 def _told(segment: Segment, damage: _DamagedError) -> SegmentError:
     return SegmentError(
         f"spool segment {segment.path}: {damage}. Its facts were not counted; other segments are not affected. "
-        "Find out what changed the file; it is removed when its hour is a day old"
+        "Find out what changed the file; it is removed when its time is over, a day after its hour at the latest"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anonymiser import catalogue, check
 from anonymiser.closing import SOFTWARE
+from anonymiser.hour_keys import HourKeys
 from anonymiser.pipeline import LogReport, SpoolReport, leftovers, run_logs, run_spool
 from anonymiser.protect.budget import Budget, exclusive
 from anonymiser.publish import publish
@@ -34,13 +35,17 @@ def rules(site: Site) -> SiteRules:
         grain=site.grain,
         crossed=site.crossed,
         retention_months=site.retention_months,
+        retention_hours=site.retention_hours,
         catalogue=catalogue.joined(*declared),
         protection=site.protection,
     )
 
 
 def run(settings: Settings, sites: Sites, ledger: Ledger, now: datetime) -> SpoolReport:
-    """Count the hours that ended, remove them, say so in the ledger, publish what is over. Twice is as good as once."""
+    """Count the hours that ended, remove them, say so in the ledger, publish what is over. Twice is as good as once.
+
+    A `now` that is still to come takes no key from the present: what is collected meanwhile can be sealed and counted.
+    """
     report = run_spool(
         workspace(settings),
         settings.spool,
@@ -49,6 +54,9 @@ def run(settings: Settings, sites: Sites, ledger: Ledger, now: datetime) -> Spoo
         recorded=lambda removal: _record(ledger, removal),
         memory=settings.batch_memory,
     )
+    if now > settings.clock():
+        with exclusive(settings.private):
+            HourKeys(settings.private).provide(settings.spool, settings.clock())
     replace_private(settings.last_batch_file, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
     return report
 
@@ -60,7 +68,8 @@ def run_on_logs(settings: Settings, site: Site, files: Sequence[Path], now: date
 
 def left(settings: Settings, ledger: Ledger, now: datetime) -> list[str]:
     """What should be removed and is not, or is and is not in the ledger; one sentence each."""
-    return leftovers(workspace(settings), settings.spool, now, ledger.removed())
+    known = [rules(site) for site in Sites.load(settings.sites_file)]
+    return leftovers(workspace(settings), settings.spool, now, ledger.removed(), known)
 
 
 def is_outdated(settings: Settings) -> bool:

@@ -20,8 +20,6 @@ from consent_app.timings import NAME as TIMINGS
 from consent_app.timings import Timings, timings_of
 
 LEAST_SPACE: Final = 16 * 1024 * 1024
-LATEST_BATCH: Final = timedelta(hours=24)
-"""From then on facts are lost with their keys."""
 SECURITY_VALID: Final = timedelta(days=180)
 
 blueprint = Blueprint("operations", __name__)
@@ -128,8 +126,9 @@ def _statistics(here: Rooms) -> None:
 
 
 def _batch(here: Rooms) -> None:
-    age = sheet.batch_age(here.settings)
-    if age is not None and age > LATEST_BATCH.total_seconds():
+    """Facts that wait longer than their site allows are lost with their keys."""
+    age, hours = sheet.batch_age(here.settings), min((site.retention_hours for site in here.sites), default=24)
+    if age is not None and age > hours * 3600:
         raise _NotReadyError(f"the batch came through last {age // 3600:.0f} hours ago; run consent batch")
 
 

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import click
 
+from anonymiser import removal, spool
 from consent_app import batch as batches
 from consent_app import retention, upgrade
 from consent_app.commands import witness
 from consent_app.commands.times import MOMENT
+from consent_app.errors import SettingsError
 from consent_app.ledger import Ledger
 from consent_app.settings import Settings
 from consent_app.sites import Sites
@@ -24,6 +26,7 @@ def batch(now: datetime | None) -> None:
     """
     settings = Settings.from_environment()
     now = (now or settings.clock()).astimezone(UTC)
+    _require_harmless(settings, now)
     sites = Sites.load(settings.sites_file)
     with Ledger(settings.ledger_file, settings.ledger_url) as ledger:
         report = batches.run(settings, sites, ledger, now)
@@ -46,3 +49,12 @@ def batch(now: datetime | None) -> None:
         click.echo(f"consent: {fault}", err=True)
     if report.damaged:
         raise click.exceptions.Exit(1)
+
+
+def _require_harmless(settings: Settings, now: datetime) -> None:
+    """A batch of the day after tomorrow would destroy the key of what a server collects today."""
+    if now > settings.clock() + removal.LIMIT and any(not segment.closed for segment in spool.segments(settings.spool)):
+        raise SettingsError(
+            f"{now:%Y-%m-%dT%H:%MZ} is more than a day ahead, and facts that are being collected would be lost by "
+            "then; stop the server first, or leave --now out"
+        )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -150,10 +151,34 @@ def test_the_key_of_an_hour_goes_after_a_day_whoever_still_holds_its_segment(pla
     writer.end()
     report = place.run(NINE + 27 * HOUR)
     assert (report.segments, report.facts) == (0, 0)
-    assert f"segment {writer.id} could not be counted in a day, and is removed unread" in report.damaged
+    assert f"segment {writer.id} could not be counted in 24 hours, and is removed unread" in report.damaged
     assert place.files() == set()
     assert [one.segment for one in place.said] == [writer.id]
     assert place.left(NINE + 27 * HOUR) == []
+
+
+def test_the_strictest_site_says_how_long_facts_may_wait(place: Place) -> None:
+    """A segment holds the facts of every site: what one may not keep is kept for none."""
+    writer = Writer(place.spool, NINE)
+    writer.write(ROWS)
+    sites = [KENT, replace(KENT, key="surrey", retention_hours=3)]
+
+    def run(now: datetime) -> pipeline.SpoolReport:
+        return pipeline.run_spool(place.workspace, place.spool, sites, now, recorded=place.said.append)
+
+    assert run(NINE + 4 * HOUR).damaged == ()
+    assert place.hours(before=NINE + HOUR) == [NINE], "its writer lives, and its time is not over"
+    late = pipeline.leftovers(place.workspace, place.spool, NINE + 5 * HOUR, set(), sites)
+    assert late == [
+        "segment " + writer.id + " has waited for 5 hours",
+        "the key of the hour 2026-11-23T09Z is still there",
+    ]
+    assert pipeline.leftovers(place.workspace, place.spool, NINE + 5 * HOUR, set(), [KENT]) == []
+    run(NINE + 5 * HOUR)
+    assert place.hours(before=NINE + HOUR) == []
+    writer.end()
+    assert f"segment {writer.id} could not be counted in 3 hours, and is removed unread" in run(NINE + 5 * HOUR).damaged
+    assert place.files() == set()
 
 
 def test_a_damaged_segment_keeps_its_hours_key_for_a_day_and_holds_up_nobody(place: Place) -> None:

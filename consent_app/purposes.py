@@ -19,6 +19,7 @@ STATISTICS: Final = "statistics"
 KEY: Final = r"[a-z][a-z0-9-]{0,23}"
 TAG: Final = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 MOST_PURPOSES: Final = 8
+HOST: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+"
 # https://developers.google.com/tag-platform/security/guides/consent (types), https://wp-consent-api.com (categories)
 SHARED_TYPES: Final = ("ad_storage", "ad_user_data", "ad_personalization", "analytics_storage")
 CONSENT_TYPES: Final = (*SHARED_TYPES, "functionality_storage", "personalization_storage", "security_storage")
@@ -56,13 +57,17 @@ class DeclaredCookie:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Something of `provider` that serves a purpose and can be allowed by itself. Its key is no other's on its site."""
+    """Something of `provider` that serves a purpose and can be allowed by itself. Its key is no other's on its site.
+
+    `hosts` are those it is asked of, each with all below it.
+    """
 
     key: str
     title: Words
     provider: str
     description: Words
     cookies: tuple[DeclaredCookie, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,12 @@ class Purpose:
     services: tuple[Service, ...] = ()
     google: tuple[str, ...] = ()
     wordpress: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """The hosts of other companies that it and its services ask, each with all below it."""
+        return (*self.hosts, *(host for service in self.services for host in service.hosts))
 
     @property
     def by_default(self) -> bool:
@@ -126,6 +137,7 @@ def _purpose(key: str, table: Table, regime: Regime) -> Purpose:
         services=tuple(_service(name, below) for name, below in table.table("service", {}).children()),
         google=table.texts("google", "|".join(CONSENT_TYPES), f"consent types: {', '.join(CONSENT_TYPES)}", ()),
         wordpress=table.texts("wordpress", "|".join(WP_CATEGORIES), f"categories: {', '.join(WP_CATEGORIES)}", ()),
+        hosts=_hosts(table),
     )
     table.done()
     _check_mode(purpose, table, regime)
@@ -146,8 +158,9 @@ def _check_mode(purpose: Purpose, table: Table, regime: Regime) -> None:
         table.refuse("mode", "'objectable' is a UK exemption and this site's regime is 'eu'; use 'consent'")
     if purpose.key != STATISTICS:
         table.refuse("mode", f"'objectable' is for the purpose {STATISTICS!r} only; use 'consent'")
-    if purpose.third_parties:
-        table.refuse("third_parties", "an 'objectable' purpose shares with nobody; remove them or use mode 'consent'")
+    shared = next((key for key in ("third_parties", "hosts") if getattr(purpose, key)), "")
+    if shared:
+        table.refuse(shared, "an 'objectable' purpose shares with nobody; remove them or use mode 'consent'")
 
 
 def _check_sharing(purpose: Purpose, table: Table) -> None:
@@ -168,9 +181,14 @@ def _service(key: str, table: Table) -> Service:
         provider=table.line("provider", longest=100),
         description=_words(table, "description"),
         cookies=tuple(_cookie(below) for below in table.tables("cookies")),
+        hosts=_hosts(table),
     )
     table.done()
     return service
+
+
+def _hosts(table: Table) -> tuple[str, ...]:
+    return table.texts("hosts", HOST, "host names such as tile.example.org, in lower case", ())
 
 
 def _cookie(table: Table) -> DeclaredCookie:

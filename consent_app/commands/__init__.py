@@ -22,6 +22,7 @@ from consent_app.commands import (
     retention,
     rights,
     ropa,
+    scan,
     serve,
     sites,
     users,
@@ -95,6 +96,7 @@ for command in (
     key.key,
     rights.rights,
     ropa.ropa,
+    scan.scan,
 ):
     main.add_command(command)
 audit.watch(main)

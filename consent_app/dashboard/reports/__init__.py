@@ -1,0 +1,1 @@
+"""Reports by e-mail: the last whole week or month of a site, for people who read their mail and no dashboard."""

@@ -93,7 +93,7 @@ def sign_out(name: str) -> None:
 def _enrol(settings: Settings, users: Users, name: str) -> None:
     secret, codes = SecondFactors.of(settings, users).enrol(name)
     record("second factor on", name.lower())
-    link = totp.uri(secret, name.lower(), f"Consent {urlsplit(settings.public_url).hostname}")
+    link = totp.uri(secret, name.lower(), str(urlsplit(settings.public_url).hostname))
     click.echo(f"\nRead this with an authenticator app:\n\n{qr.blocks(link)}\n{link}\n")
     click.echo("Recovery codes, each good once, for the day the phone is lost; they are not shown again:\n")
     for code in codes:

@@ -193,7 +193,7 @@ def _factor_page(problem: str = "", at: str = "") -> str:
     secret = _factors().offered(g.user) if _is_recent(session.get("offered", 0)) else None
     shown: dict[str, Any] = {}
     if secret is not None:
-        issuer = f"Consent {urlsplit(rooms().settings.public_url).hostname}"
+        issuer = str(urlsplit(rooms().settings.public_url).hostname)
         link = totp.uri(secret, g.user.name, issuer)
         shown = {"link": link, "picture": qr.picture(link, "QR code of the second factor"), "key": _grouped(link)}
     return render_template(

@@ -19,7 +19,10 @@ READERS: Final[tuple[Role, ...]] = ("admin", "auditor")
 PAGE: Final = 100
 
 # What else of the dashboard leaves an entry once it was done: endpoint -> what it is.
-WATCHED: Final[Mapping[str, What]] = {"dashboard.records.answer": "complaint answered"}
+WATCHED: Final[Mapping[str, What]] = {
+    "dashboard.records.answer": "complaint answered",
+    "dashboard.exports.export": "export",
+}
 
 blueprint = Blueprint("trail", __name__, url_prefix="/records/audit")
 
@@ -61,10 +64,16 @@ def watch(answer: Response) -> Response:
     if user is None or what is None:
         return answer
     try:
-        Trail.of(rooms().settings).add(what, user.name, endpoint.removeprefix("dashboard."))
+        Trail.of(rooms().settings).add(what, user.name, _about(what))
     except AuditError as error:
         return current_app.make_response(current_app.handle_user_exception(error))
     return answer
+
+
+def _about(what: What) -> str:
+    """Which part of the dashboard, and of which site where there is such a site."""
+    site = (request.view_args or {}).get("key", "") if what != "refused" else ""
+    return f"{(request.endpoint or '').removeprefix('dashboard.')} {site}".strip()
 
 
 def _filtered(found: Iterator[Entry], asked: dict[str, str]) -> Iterator[Entry]:

@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent_app import create_app
+from consent_app import create_app, users
 from consent_app.archive import Archive
 from consent_app.home import make_hour_keys
 from consent_app.ledger import Ledger
@@ -92,6 +93,15 @@ def app(settings: Settings, make_app: Callable[[Settings], Flask]) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A visitor's browser, as far as cookies go."""
     return app.test_client()
+
+
+@pytest.fixture
+def light_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords hashed at a fraction of the real cost, for tests that sign in often; test_users.py does not."""
+    light = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(users, "_HASHER", light)
+    monkeypatch.setattr(users, "_LIGHT", light)
+    monkeypatch.setattr(users, "_NOBODY", light.hash("nobody's"))
 
 
 @pytest.fixture(scope="session")

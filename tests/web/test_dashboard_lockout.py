@@ -65,3 +65,11 @@ def test_memory_is_bounded_and_holds_no_names() -> None:
         lockout.begin(f"colleague{n}", f"2001:db8::{n:x}", NOW)
     assert len(lockout._failures) == KEPT
     assert not any(b"colleague" in key for key in lockout._failures)
+
+
+def test_a_wait_is_news_once() -> None:
+    lockout = Lockout()
+    fail(lockout, FREE_TOGETHER)
+    assert [lockout.is_news("ann", "192.0.2.1") for _ in range(3)] == [True, False, False]
+    fail(lockout, 1, now=NOW + LONGEST_WAIT)
+    assert lockout.is_news("ann", "192.0.2.1")

@@ -11,10 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from consent_app.errors import SettingsError
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
 from tests.web.conftest import Clock
 
+pytestmark = pytest.mark.usefixtures("light_hashes")
 PASSWORD = "correct horse battery"
 SIGN_IN = "/dashboard/login"
 
@@ -151,6 +153,135 @@ def test_a_change_of_the_account_reaches_open_sessions(app: Flask, client: Flask
     assert "your account was changed" in told(client.get(ended.location))
 
 
+def posts(client: FlaskClient, to: str, page: str = "/dashboard/account", **fields: str) -> TestResponse:
+    token = hidden(client.get(page).text, "csrf_token")
+    return client.post(to, data={"csrf_token": token, **fields})
+
+
+def test_a_copy_of_the_cookie_opens_nothing_after_signing_out(client: FlaskClient, app: Flask, clock: Clock) -> None:
+    sign_in(client)
+    client.get("/dashboard/")
+    copied = client.get_cookie("session", path="/dashboard")
+    assert copied
+    thief = app.test_client()
+    thief.set_cookie("session", copied.value, path="/dashboard")
+    assert thief.get("/dashboard/").status_code == 200
+    assert posts(client, "/dashboard/logout").headers["Clear-Site-Data"] == '"cache", "storage"'
+    thief.set_cookie("session", copied.value, path="/dashboard")
+    assert thief.get("/dashboard/").location == "/dashboard/login?next=/dashboard/&ended=left"
+    folder = people(app).settings.home / "sessions"
+    assert len([*folder.iterdir()]) == 1
+    clock.forward(hours=13)
+    sign_in(client)
+    posts(client, "/dashboard/logout")
+    assert len([*folder.iterdir()]) == 1, "what nobody can come back with is not kept"
+
+
+def test_an_account_changes_its_password_and_ends_its_other_sessions(client: FlaskClient, app: Flask) -> None:
+    elsewhere = app.test_client()
+    sign_in(client)
+    sign_in(elsewhere)
+    to, new = "/dashboard/account/password", "a sentence nobody knows"
+    for wrong in ({"password": "guess", "new": new}, {"password": PASSWORD, "new": "short"}, {"new": new}, {}):
+        assert posts(client, to, **wrong).status_code == 422  # type: ignore[arg-type]
+    weak = posts(client, to, password=PASSWORD, new="mary mary mary 123")
+    assert weak.status_code == 422 and "easy to guess" in told(weak) and "mary mary" not in weak.text
+    assert posts(client, to, password=PASSWORD, new=new).location == "/dashboard/account?done=password"
+    assert client.get("/dashboard/").status_code == 200
+    assert elsewhere.get("/dashboard/").location.endswith("ended=changed")
+    assert sign_in(elsewhere).status_code == 401
+    assert sign_in(elsewhere, new).status_code == 303
+
+
+def test_signing_out_everywhere(client: FlaskClient, app: Flask) -> None:
+    elsewhere = app.test_client()
+    sign_in(client)
+    sign_in(elsewhere)
+    to = "/dashboard/account/sign-out-everywhere"
+    assert posts(client, to, password="guess").status_code == 422
+    assert posts(client, to, password=PASSWORD).location == "/dashboard/login?ended=everywhere"
+    assert client.get("/dashboard/").status_code == elsewhere.get("/dashboard/").status_code == 303
+
+
+def test_passwords_of_an_account_are_guessed_slowly_from_inside_too(client: FlaskClient) -> None:
+    sign_in(client)
+    to = "/dashboard/account/sign-out-everywhere"
+    for _ in range(5):
+        assert "not your password" in told(posts(client, to, password="guess"))
+    assert "Too many failed attempts" in told(posts(client, to, password=PASSWORD))
+
+
+@pytest.mark.parametrize(
+    "path", ["password", "sign-out-everywhere", "second-factor", "second-factor/confirm", "second-factor/off",
+             "second-factor/recovery"],
+)  # fmt: skip
+def test_no_form_of_another_site_changes_an_account(client: FlaskClient, app: Flask, path: str) -> None:
+    sign_in(client)
+    before = people(app).users.get("mary")
+    fields = {"password": PASSWORD, "new": "a sentence nobody knows", "code": "123456"}
+    assert client.post(f"/dashboard/account/{path}", data=fields).status_code == 422
+    assert people(app).users.get("mary") == before
+
+
+# --- signed in by a proxy ---------------------------------------------------------------------------------------------
+
+PROXY = {"login_header": "X-Forwarded-User", "login_networks": "10.0.0.5/32, fd00::/64"}
+
+
+@pytest.fixture
+def behind(settings: Settings, make_app: Callable[[Settings], Flask]) -> Callable[..., Any]:
+    """Ask for the list of sites with a header, from an address."""
+    apps: dict[int, Flask] = {}
+
+    def ask(header: str, peer: str, proxies: int = 1, **more: str) -> TestResponse:
+        app = apps.setdefault(
+            proxies, make_app(Settings(**{**fields_of(settings), **PROXY, "trusted_proxies": proxies}))
+        )
+        headers = {"X-Forwarded-User": header, "X-Forwarded-For": "198.51.100.7", **more}
+        return app.test_client().get("/dashboard/", headers=headers, environ_base={"REMOTE_ADDR": peer})
+
+    return ask
+
+
+def test_a_named_proxy_signs_people_in(behind: Callable[..., Any]) -> None:
+    for peer, proxies in (("10.0.0.5", 1), ("10.0.0.5", 0), ("fd00::1", 1)):
+        answer = behind("Mary", peer, proxies)
+        assert answer.status_code == 200 and "mary" in answer.text
+    assert behind("", "10.0.0.5").status_code == 303
+
+
+def test_nobody_elses_word_is_taken(behind: Callable[..., Any], client: FlaskClient) -> None:
+    for peer in ("10.0.0.6", "198.51.100.7", "", "unix", "fd00:1::1"):
+        for proxies in (0, 1):
+            assert behind("mary", peer, proxies).status_code == 303, peer
+    assert behind("mary", "10.0.0.6", **{"X-Forwarded-For": "10.0.0.5"}).status_code == 303
+    off = client.get("/dashboard/", headers={"X-Forwarded-User": "mary"}, environ_base={"REMOTE_ADDR": "10.0.0.5"})
+    assert off.status_code == 303, "it is off by default"
+
+
+def test_a_proxy_cannot_make_accounts_or_open_shut_ones(behind: Callable[..., Any], app: Flask) -> None:
+    unknown = behind("<b>bob</b>", "10.0.0.5")
+    assert unknown.status_code == 403 and "bob" not in unknown.text and "No account here" in unknown.text
+    people(app).users.disable("mary")
+    assert behind("mary", "10.0.0.5").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"login_networks": ""},
+        {"login_header": ""},
+        {"login_networks": "0.0.0.0/0"},
+        {"login_networks": "10.0.0.5/8"},
+        {"login_networks": "everybody"},
+        {"login_header": "X User"},
+    ],
+)
+def test_half_a_proxy_login_stops_the_start(settings: Settings, change: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="CONSENT_LOGIN_"):
+        Settings(**{**fields_of(settings), **PROXY, **change})
+
+
 def test_guessing_is_slowed_down_and_says_how_long(client: FlaskClient, clock: Clock) -> None:
     for _ in range(5):
         assert sign_in(client, "wrong password").status_code == 401
@@ -206,6 +337,10 @@ def test_signing_in_begins_a_new_session(client: FlaskClient) -> None:
     with client.session_transaction() as session:
         session["planted"] = "before"
     sign_in(client)
+    first = client.get_cookie("session", path="/dashboard")
+    sign_in(client)
+    second = client.get_cookie("session", path="/dashboard")
+    assert first and second and first.value != second.value
     with client.session_transaction() as session:
         assert "planted" not in session
         assert PASSWORD not in str(dict(session))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,43 @@ def test_a_loose_or_broken_file_stops_the_start(file: Path) -> None:
     file.write_text("{")
     with pytest.raises(UsersError, match="backup"):
         Users.load(file)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password1234", "marymarymary", "aaaaaaaaaaaaaa", "123456789012", "abcdefghijkl", "consent-admin", "mary.jones1"],
+)
+def test_what_everybody_tries_is_no_password(file: Path, password: str) -> None:
+    with pytest.raises(UsersError, match=r"easy to guess|characters"):
+        Users.load(file).add("mary.jones", password, "viewer")
+
+
+@pytest.mark.parametrize(
+    "password", ["correct horse battery", "\U0001f40e" * 2 + " ünïcode ok", "x7Kq" * 3 + "Zp0w" * 12, "tr0ub4dor&3&me"]
+)
+def test_any_characters_will_do(file: Path, password: str) -> None:
+    users = Users.load(file)
+    users.add("mary", password, "viewer")
+    assert users.verify("mary", password) and not users.verify("mary", password.swapcase())
+
+
+def test_many_processes_change_it_and_none_is_lost(file: Path) -> None:
+    Users.load(file).add("mary", PASSWORD, "viewer")
+    program = (
+        "import sys; from pathlib import Path; from consent_app.users import Users\n"
+        "for _ in range(20): Users.load(Path(sys.argv[1])).end_sessions('mary')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(file)]) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    mary = Users.load(file).get("mary")
+    assert mary and mary.epoch == 40
+
+
+def test_a_file_of_an_earlier_release_is_read(file: Path) -> None:
+    Users.load(file).add("mary", PASSWORD, "viewer", ("kent",))
+    content = json.loads(file.read_text("utf-8"))
+    known = ("name", "role", "sites", "disabled", "password")
+    content["users"] = [{name: user[name] for name in known} for user in content["users"]]
+    file.write_text(json.dumps(content), "utf-8")
+    mary = Users.load(file).verify("mary", PASSWORD)
+    assert mary and mary.totp == "" and mary.recovery == ()

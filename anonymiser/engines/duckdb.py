@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from anonymiser import agents, bounds, sources, weblogs
 from anonymiser.engines import END_OF_TIME, Counts, LogCounts
 from anonymiser.engines.requests import REJECTED, Requests, described
+from anonymiser.engines.visits import visits
 from anonymiser.errors import InputError
 from anonymiser.facts import Fact
 from anonymiser.settings import SiteRules
@@ -308,10 +309,10 @@ def _within(ip: str, networks: Sequence[Any]) -> bool:
 def _result(
     connection: duckdb.DuckDBPyConnection, requests: Requests, digests: Sequence[str], *, crossed: bool
 ) -> LogCounts:
-    counts: Counts = {}
+    counts = Counter[tuple[str, str, str, str]]()
     names = ("counts", "counts_crossed") if crossed else ("counts",)
-    for first, last in _spans(connection):
-        counts |= _count(connection, names, {"first": first, "last": last, "idle_minutes": IDLE_MINUTES, **LIMITS})
+    for stretch in _stretches(connection):
+        counts.update(_count(connection, names, LIMITS | stretch))
     tally: Counter[str] = requests.left_out + Counter(dict(connection.execute(statement("tally")).fetchall()))
     counted, rejected = tally.pop("", 0), tally.pop(REJECTED, 0)
     return LogCounts(
@@ -325,36 +326,48 @@ def _result(
     )
 
 
-def _spans(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[date, date]]:
-    """All days in stretches of at most EVENTS_AT_ONCE events (or one day): nothing is counted across days."""
+def _stretches(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    """All events in parts of at most about EVENTS_AT_ONCE: some days, or of a day with more some of its browsers.
+    Nothing is counted across days, nor across browsers.
+    """
     days = connection.execute("SELECT day, count(*) FROM events GROUP BY day ORDER BY day").fetchall()
     stretch: list[date] = []
     held = 0
     for day, events in days:
         if stretch and held + events > EVENTS_AT_ONCE:
-            yield stretch[0], stretch[-1]
+            yield from _parts(stretch, held)
             stretch, held = [], 0
         stretch.append(day)
         held += events
     if stretch:
-        yield stretch[0], stretch[-1]
+        yield from _parts(stretch, held)
+
+
+def _parts(stretch: Sequence[date], events: int) -> Iterator[dict[str, Any]]:
+    parts = -(-events // EVENTS_AT_ONCE)
+    yield from ({"first": stretch[0], "last": stretch[-1], "parts": parts, "part": part} for part in range(parts))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, counting: Sequence[str], values: dict[str, Any]) -> Counts:
     """The counts of a stretch of days: visits and first-of-their-kind events, then every statistic of these files."""
-    for name in ("visits", "firsts"):
-        text = statement(name)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", _used(text, values))
+    views = _asked(connection, "views", values).to_arrow_table()
+    connection.register("found", visits(views, IDLE_MINUTES))
+    connection.execute("CREATE OR REPLACE TEMP TABLE visits AS FROM found")
+    connection.unregister("found")
+    _asked(connection, "firsts", values, "CREATE OR REPLACE TEMP TABLE firsts AS ")
     counts: Counts = {}
     for name in counting:
-        text = statement(name)
-        counts |= _counts(connection.execute(text, _used(text, values)))
+        counts |= _counts(_asked(connection, name, values))
     return counts
 
 
-def _used(text: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The parameters a statement names; DuckDB refuses others."""
-    return {name: value for name, value in values.items() if re.search(rf"\${name}\b", text)}
+def _asked(
+    connection: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any], into: str = ""
+) -> duckdb.DuckDBPyConnection:
+    """Run a statement with those of the values that it names; DuckDB refuses others."""
+    text = statement(name)
+    used = {name: value for name, value in values.items() if re.search(rf"\${name}\b", text)}
+    return connection.execute(into + text, used)
 
 
 def _counts(result: duckdb.DuckDBPyConnection) -> Counts:

@@ -10,6 +10,7 @@ WITH numbered AS (
         seq
     FROM events
     WHERE reason IN ('download', 'not-found') AND day BETWEEN $first AND $last
+        AND hash(browser) % CAST($parts AS UBIGINT) = CAST($part AS UBIGINT)
 )
 SELECT
     day,

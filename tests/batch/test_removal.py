@@ -22,6 +22,7 @@ from anonymiser import pipeline, removal, segments, unsealing
 from anonymiser.cli import main
 from anonymiser.errors import NoHourKey, SegmentError
 from anonymiser.facts import Fact
+from anonymiser.holding import Holding
 from anonymiser.hour_keys import HourKeys
 from anonymiser.plain_segments import MAGIC as PLAIN
 from anonymiser.removal import Removal
@@ -194,6 +195,24 @@ def test_a_damaged_segment_keeps_its_hours_key_for_a_day_and_holds_up_nobody(pla
     bad.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # somebody restores it in time
     assert (place.run(NINE + 2 * HOUR).segments, place.hours(NINE + 2 * HOUR)) == (1, [])
     assert {one.segment for one in place.said} == {good.stem, bad.stem}
+
+
+def test_a_segment_that_is_put_back_while_its_hours_key_is_there_is_not_counted_again(place: Place) -> None:
+    """The key stays because another segment of the hour is damaged; somebody has kept a copy of the one counted."""
+    good, bad = place.write(), place.write()
+    copy = good.read_bytes()
+    bad.write_bytes(bad.read_bytes()[:-1])
+    place.run(NINE + HOUR)
+    assert good.name not in place.files() and place.hours(before=NINE + HOUR) == [NINE]
+    before = Holding(place.workspace.private / "holding", "kent").counts
+    for hours in (2, 3):
+        good.write_bytes(copy)
+        place.run(NINE + hours * HOUR)
+        assert Holding(place.workspace.private / "holding", "kent").counts == before, hours
+        assert good.name not in place.files()
+    place.run(NINE + 18 * HOUR)  # its day is released
+    good.write_bytes(copy)
+    assert place.run(NINE + 19 * HOUR).late == len(ROWS)
 
 
 def test_a_segment_that_stays_damaged_is_removed_unread_after_a_day(place: Place) -> None:

@@ -30,6 +30,7 @@ from tests.web.ledger_records import TEXT, given
 
 SEGMENTS = 4
 FACTS = 50
+CANARY = "canary-of-facts"
 MOST_STEPS = 60
 
 
@@ -60,7 +61,7 @@ def wait(home: Path, at: datetime, count: int, statistic: str = "pages") -> None
     HourKeys(home / "private").provide(home / "spool", at)
     for _ in range(count):
         with Spool(home / "spool", clock=lambda: at) as spool:
-            spool.add([Fact("kent", f"{at:%Y-%m-%d}", statistic, f"/{page}", "", 1) for page in range(FACTS)])
+            spool.add([Fact("kent", f"{at:%Y-%m-%d}", statistic, f"/{CANARY}-{page}", "", 1) for page in range(FACTS)])
 
 
 @pytest.fixture
@@ -203,21 +204,34 @@ for line in sys.stdin:
 """
 
 
+def leaks(*folders: Path) -> list[Path]:
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert len(files) > 15
+    return [file for file in files if CANARY.encode() in file.read_bytes()]
+
+
 @pytest.mark.slow
 def test_a_batch_that_is_killed_at_any_step_is_finished_by_the_next(once: Path, tmp_path: Path) -> None:
-    """The whole command: counting, publishing, removing, and the removals in the ledger, signed."""
-    command = [sys.executable, "-c", KILLED]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    """The whole command: counting, publishing, removing, and the removals in the ledger, signed. What waits to be
+    released is readable in no byte that is on disk at that moment, temporary files among them.
+    """
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command, places = [sys.executable, "-c", KILLED], environment(tmp_path, TMPDIR=str(temporary))
+    with subprocess.Popen(
+        command, cwd=ROOT, env=places, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdin and parent.stdout
-        step, code = -2, -9
+        step, code = -3, -9
         while code != 0:
-            step += 3
+            step += 4
             assert step < MOST_STEPS
             home = Path(shutil.copytree(once, tmp_path / str(step)))
             names = {segment.id for segment in segments(home / "spool")}
             parent.stdin.write(f"{home} {step}\n")
             parent.stdin.flush()
             code = next(int(line.split()[1]) for line in parent.stdout if line.startswith("exit "))
+            assert leaks(home, temporary) == [], step
             run(home, "batch")
             counted_once(home)
             with Ledger(home / "ledger.db") as ledger:

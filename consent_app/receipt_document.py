@@ -90,7 +90,7 @@ def build(
     `site` is the site as it is declared now, None if it is no longer; `server` is the public origin; `made` is UTC.
     """
     kept = history[-MOST_EVENTS:]
-    document = stated([entry.record for entry, _ in kept], kept[-1][0].seq)
+    document = stated([entry.record for entry, _ in kept], _place(*kept[-1]))
     record = document["dpv:hasRecordOfActivity"]
     for event, (entry, proof) in zip(record["dpv:hasConsentStatus"], kept, strict=True):
         event |= _evidence(entry, proof)
@@ -105,7 +105,7 @@ def build(
 
 def stated(records: Sequence[Mapping[str, Any]], seq: int) -> dict[str, Any]:
     """What these records of one id, oldest first, say by themselves, in the places where a receipt says it; `seq` is
-    the number of the newest entry. Raises KeyError where one has no id: a refusal has no receipt.
+    the number of the newest entry in the log of its year. Raises KeyError where one has no id, as a refusal has none.
     """
     newest = records[-1]
     name = f"{newest['id']}-{seq}"
@@ -198,10 +198,14 @@ def _event(record: Mapping[str, Any]) -> Node:
 
 
 def _evidence(entry: Entry, proof: Proof | None) -> Node:
-    """What proves an event: its number in the log, and once it is signed the nonce and the proof."""
+    """What proves an event: its number in the log of its year, and once it is signed the nonce and the proof."""
     if proof is None:
         return {"app:entry": entry.seq}
-    return {"app:entry": entry.seq, "app:nonce": base64text.encode(proof.extra), "app:proof": proof.text.decode()}
+    return {"app:entry": proof.index, "app:nonce": base64text.encode(proof.extra), "app:proof": proof.text.decode()}
+
+
+def _place(entry: Entry, proof: Proof | None) -> int:
+    return proof.index if proof else entry.seq
 
 
 def _notice(record: Mapping[str, Any]) -> Node:

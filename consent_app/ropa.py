@@ -103,6 +103,8 @@ LEDGER: Final[Mapping[str, Mapping[str, str]]] = {
     "notice": {"sha256": "fingerprint of a notice", "effective": "from when it held", "text": "its text"},
     "erased": {"seq": "number of an erased entry", "tombstone": "number of the entry that says so"},
     "head": {"size": "how many entries were about to be signed", "root": "their root hash"},
+    "shard": {"first": "number of the first entry of a year's log", "year": "which year"},
+    "dropped": {"first": "number of the first entry of a year that was dropped", "past": "number after its last"},
     "complaint": {
         "reference": "random reference number, which the complainant holds",
         "site": "which site it is about",

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from consent_app.errors import FieldsError, NotFoundError, ProofError
 from consent_app.languages import available, known
 from consent_app.ledger import Entry
+from consent_app.ledger.published import Published
 from consent_app.ledger.tlog.tiles import Tile
 from consent_app.receipt_document import MOST_EVENTS, build, sealed, sealing_keys
 from consent_app.receipt_page import OWN, Wording, content, page, script_alone, source_hash
@@ -74,12 +75,35 @@ def notice(sha256: str) -> ResponseReturnValue:
 
 @blueprint.get("/ledger/<path:path>")
 def tile(path: str) -> ResponseReturnValue:
-    """A tile of hashes, or a bundle of entries (which are hashes too)."""
+    """A tile of hashes, or a bundle of entries (which are hashes too), of the newest year's log.
+
+    At this address lies the log of another year after New Year, so that nobody may keep it for long.
+    """
+    return _answer(_tile(rooms().ledger.published, path), _BYTES, _FRESH)
+
+
+@blueprint.get("/ledger/<int(fixed_digits=4):year>/<path:path>")
+def year_file(year: int, path: str) -> ResponseReturnValue:
+    """What is published of one year's log, at an address that stays: checkpoint, key, tiles, and how it goes on."""
+    ledger = rooms().ledger
+    log = next((log for log in ledger.logs() if log.year == year), None)
+    if log is None:
+        raise NotFoundError("there is no log of that year here")
+    published = log.of(ledger.published)
+    texts = {"checkpoint": published.checkpoint, "log.vkey": published.own_key, "previous.json": published.link}
+    if path not in texts:
+        return _answer(_tile(published, path), _BYTES, _FOR_EVER)
+    found = texts[path]()
+    if found is None:
+        raise NotFoundError("this log has no such file, or not yet")
+    return _answer(found, _TEXT, _FRESH)
+
+
+def _tile(published: Published, path: str) -> bytes:
     try:
-        found = rooms().ledger.published.tile(Tile.read(path))
+        return published.tile(Tile.read(path))
     except ProofError as error:
         raise NotFoundError(str(error)) from error
-    return _answer(found, _BYTES, _FOR_EVER)
 
 
 @blueprint.get("/ledger/verify")

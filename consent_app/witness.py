@@ -44,9 +44,11 @@ def key() -> ResponseReturnValue:
 
 @blueprint.get("/ledger/cosigned.<key_id>")
 def cosigned(key_id: str) -> ResponseReturnValue:
-    """The last checkpoint of our own log that the witness of this key id signed."""
-    file = rooms().ledger.published.folder / f"cosigned.{key_id}"
-    if not _KEY_ID.fullmatch(key_id) or not file.exists():
+    """The last checkpoint of our own log that the witness of this key id signed, of the newest year it was asked of."""
+    published = rooms().ledger.published
+    years = (published.of(year).folder / f"cosigned.{key_id}" for year in (*reversed(published.years()), ""))
+    file = next((file for file in years if file.exists()), None)
+    if not _KEY_ID.fullmatch(key_id) or file is None:
         raise NotFoundError("no witness of this key id has cosigned the log")
     return _answer(file.read_text("utf-8"))
 

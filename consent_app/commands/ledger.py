@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import click
 
 from consent_app.commands.checks import guarded, report
 from consent_app.errors import LedgerError
-from consent_app.ledger import Check, Ledger, export
+from consent_app.ledger import Check, Ledger, dropping, export
 from consent_app.settings import Settings
 
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -57,12 +58,40 @@ def verify(copy: Path | None, key: Path | None, since: Path | None, proof: tuple
 
 @ledger.command("export")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--year", type=click.IntRange(1970, 9999), help="The log of one year alone.")
 @click.option("--records", is_flag=True, help="The records too, with their nonces: for an auditor, not for everybody.")
-def give_copy(folder: Path, records: bool) -> None:
-    """Copy the signed log into FOLDER, for `consent ledger verify FOLDER` anywhere."""
+def give_copy(folder: Path, year: int | None, records: bool) -> None:
+    """Copy the signed logs of all years into FOLDER, for `consent ledger verify FOLDER` anywhere."""
     with opened(Settings.from_environment()) as book:
-        size = book.export(folder, records=records)
+        with suppress(LedgerError):  # what cannot be signed now is not in the copy
+            book.sequence()
+        size = book.export(folder, year, records=records)
     click.echo(f"Copied {size} entries to {folder}; verify it with: consent ledger verify {folder}")
+
+
+@ledger.command()
+def years() -> None:
+    """Print each year's log: its entries, whether it is finished, and where it is published."""
+    with opened(Settings.from_environment()) as book:
+        for log in book.logs():
+            numbers = (
+                f"entries {log.first} to {log.past - 1}, finished" if log.past else f"from entry {log.first}, goes on"
+            )
+            gone = "; dropped, its last checkpoint stays" if log.gone else ""
+            click.echo(f"{log.year or 'not signed yet'}: {numbers}{gone}")
+
+
+@ledger.command()
+@click.argument("year", type=click.IntRange(1970, 9999))
+def drop(year: int) -> None:
+    """Take the finished log of YEAR out of the ledger for good, once all its consent records are erased.
+
+    Its last checkpoint stays published, and the next year's log names it. Export it first if you want to keep it.
+    """
+    settings = Settings.from_environment()
+    with opened(settings) as book:
+        last = dropping.drop(book, year, settings.clock())
+    click.echo(f"The log of {year} is dropped; its last checkpoint stays: {last.size} entries, root {last.root.hex()}")
 
 
 @ledger.command()

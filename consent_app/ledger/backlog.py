@@ -8,6 +8,7 @@ from time import time
 from sqlalchemy import func, select
 
 from consent_app.ledger.published import CHECKPOINT
+from consent_app.ledger.shards import shards
 from consent_app.ledger.store import Ledger
 from consent_app.ledger.tables import entry
 from consent_app.ledger.tlog.checkpoint import Checkpoint
@@ -23,11 +24,13 @@ class Backlog:
 
 def backlog(ledger: Ledger) -> Backlog:
     """What waits to be signed now. Raises UnavailableError, and ProofError for a checkpoint that is none."""
-    note = ledger.published.checkpoint()
+    published = ledger.published
+    note = published.checkpoint()
     signed = Checkpoint.read(note.decode("utf-8", "replace").partition("\n\n")[0] + "\n").size if note else 0
     with ledger.reading() as connection:
+        signed += next((log.first for log in shards(connection) if log.name == published.year), 0)
         count = connection.execute(select(func.coalesce(func.max(entry.c.seq) + 1, 0))).scalar_one()
     waiting = max(0, int(count) - signed)
     if not (waiting and note):
         return Backlog(waiting, 0.0)
-    return Backlog(waiting, max(0.0, time() - (ledger.published.folder / CHECKPOINT).stat().st_mtime))
+    return Backlog(waiting, max(0.0, time() - (published.folder / CHECKPOINT).stat().st_mtime))

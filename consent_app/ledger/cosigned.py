@@ -13,6 +13,7 @@ from typing import Final
 
 from consent_app.errors import LedgerError, ProofError
 from consent_app.ledger import keys
+from consent_app.ledger.proofs import require_goes_on
 from consent_app.ledger.published import Published
 from consent_app.ledger.tlog import base64text, merkle
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
@@ -58,8 +59,21 @@ def add(home: Path, url: str, vkey: str) -> Asked:
 def ask(published: Published, witness: Asked, post: Post) -> Checkpoint:
     """Have the newest checkpoint cosigned, and keep it beside; `post` sends a body and gives status, type and answer.
 
-    Raises LedgerError where the witness declines, ProofError where its answer is no cosignature.
+    A year's log that ended since the witness was asked last is brought to its end first. Raises LedgerError where the
+    witness declines, ProofError where its answer is no cosignature.
     """
+    *older, newest = [published.of(year) for year in ("", *published.years())]
+    for log in older:
+        if (log.folder / witness.name).exists() and _last(log, witness) < _size(log):
+            _ask(log, witness, post)
+    return _ask(newest, witness, post)
+
+
+def _size(published: Published) -> int:
+    return verified(published.checkpoint() or b"", keys.read_public(published.key())).size
+
+
+def _ask(published: Published, witness: Asked, post: Post) -> Checkpoint:
     note = published.checkpoint()
     if note is None:
         raise LedgerError("nothing is signed yet, so there is nothing to cosign")
@@ -82,15 +96,15 @@ def checks(published: Published, witnesses: list[Asked]) -> Iterator[Check]:
 
 
 def _verified(published: Published, witness: Asked) -> str:
+    """Of the newest year in which it was asked: that the years go on from each other is a check of the ledger."""
     known = keys.read_public(published.key())
-    file = published.folder / witness.name
-    if not file.exists():
+    logs = [published.of(year) for year in (*reversed(published.years()), "")]
+    log = next((log for log in logs if (log.folder / witness.name).exists()), None)
+    if log is None:
         raise ProofError("it has cosigned nothing yet; run `consent witness ask`")
-    note = file.read_bytes()
+    note = (log.folder / witness.name).read_bytes()
     old, time = verified(note, known), cosigned_at(note, witness.key)
-    newest = verified(published.checkpoint() or b"", known)
-    path = merkle.consistency_proof(old.size, newest.size, nodes(newest.size, published.tile))
-    merkle.verify_consistency(old.size, newest.size, old.root, newest.root, path)
+    require_goes_on(log, old)
     moment = datetime.fromtimestamp(time, UTC)
     return (
         f"{witness.key.name} cosigned {old.size} entries at {moment:%Y-%m-%d %H:%M} UTC, and the log goes on from them"

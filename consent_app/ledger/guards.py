@@ -1,6 +1,7 @@
 """The triggers by which a database refuses to change the log, on SQLite and on PostgreSQL; made, and looked for.
 
-A record may be deleted once `erased` names it; nothing else may be changed or deleted.
+A record may be deleted once `erased` names it, and all of a year's log once `dropped` does; nothing else may be changed
+or deleted.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-TABLES: Final = ("entry", "body", "notice", "erased", "head")
+TABLES: Final = ("entry", "body", "notice", "erased", "head", "shard", "dropped")
+_DROPPED: Final = "EXISTS (SELECT 1 FROM dropped WHERE OLD.seq >= dropped.first AND OLD.seq < dropped.past)"
+_HEAD_DROPPED: Final = "EXISTS (SELECT 1 FROM dropped WHERE OLD.size > dropped.first AND OLD.size <= dropped.past)"
+_ERASED: Final = f"EXISTS (SELECT 1 FROM erased WHERE seq = OLD.seq) OR {_DROPPED}"  # noqa: S608 - two constants
+# From which table a row may be deleted when, and the function that sees to it in PostgreSQL.
+_UNLESS: Final = {
+    "body": (_ERASED, "ledger_keeps_until_erased"),
+    "entry": (_DROPPED, "ledger_keeps_until_dropped"),
+    "erased": (_DROPPED, "ledger_keeps_until_dropped"),
+    "head": (_HEAD_DROPPED, "ledger_keeps_head_until_dropped"),
+}
 _BARE: Final = "BEGIN RAISE EXCEPTION 'the ledger is append-only'; END"
-_ERASED: Final = (
-    "BEGIN IF EXISTS (SELECT 1 FROM erased WHERE seq = OLD.seq) THEN RETURN OLD; END IF; "
-    "RAISE EXCEPTION 'the ledger is append-only'; END"
-)
-FUNCTIONS: Final = {"ledger_keeps": _BARE, "ledger_keeps_until_erased": _ERASED}
+_GOES: Final = "BEGIN IF {} THEN RETURN OLD; END IF; RAISE EXCEPTION 'the ledger is append-only'; END"
+FUNCTIONS: Final = {"ledger_keeps": _BARE} | {name: _GOES.format(when) for when, name in _UNLESS.values()}
 # Of pg_trigger.tgtype: before the statement; before each row; and what it is that happens.
 _BEFORE, _EACH_ROW = 2, 1
 _EVENTS: Final = {"DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
@@ -54,8 +62,8 @@ def _on_sqlite(tables: Collection[str]) -> Iterator[tuple[str, str]]:
     for table in tables:
         for event in ("UPDATE", "DELETE"):
             name = _name(table, event)
-            erasable = (table, event) == ("body", "DELETE")
-            unless = "WHEN NOT EXISTS (SELECT 1 FROM erased WHERE seq = OLD.seq) " if erasable else ""
+            may_go = event == "DELETE" and table in _UNLESS
+            unless = f"WHEN NOT ({_UNLESS[table][0]}) " if may_go else ""
             refusal = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
             yield name, f"CREATE TRIGGER {name} BEFORE {event} ON {table} {unless}{refusal}"
 
@@ -80,7 +88,7 @@ def _name(table: str, event: str) -> str:
 
 
 def _function(table: str, event: str) -> str:
-    return "ledger_keeps_until_erased" if (table, event) == ("body", "DELETE") else "ledger_keeps"
+    return _UNLESS[table][1] if event == "DELETE" and table in _UNLESS else "ledger_keeps"
 
 
 def _fault_of_postgresql(connection: Connection) -> str:

@@ -31,12 +31,15 @@ def make(file: Path) -> None:
     replace_private(file, _line())
 
 
-def signers(file: Path) -> list[Signer]:
-    """Every key of the log, oldest first. Raises SettingsError or LedgerError where they cannot be used."""
+def signers(file: Path, year: str = "") -> list[Signer]:
+    """Every key of the log, oldest first, under the name of a later year's log if one is given.
+
+    Raises SettingsError or LedgerError where they cannot be used.
+    """
     found = seeds(file)
     oldest = Signer(NAME, found[0]).verifier.public
     name = f"{NAME}/{hashlib.sha256(oldest).hexdigest()[:16]}"
-    return [Signer(name, seed) for seed in found]
+    return [Signer(f"{name}/{year}" if year else name, seed) for seed in found]
 
 
 def seeds(file: Path) -> list[bytes]:

@@ -7,12 +7,13 @@ from consent_app.ledger import keys
 from consent_app.ledger.published import Published
 from consent_app.ledger.tlog import merkle
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
+from consent_app.ledger.tlog.note import parse
 from consent_app.ledger.tlog.proof import Proof
 from consent_app.ledger.tlog.tiles import nodes
 
 
 def made(published: Published, seq: int, nonce: bytes) -> Proof | None:
-    """The proof that entry `seq` is under the newest checkpoint; None while it is not. Raises ProofError."""
+    """The proof that entry `seq` of a log is under its newest checkpoint; None while it is not. Raises ProofError."""
     note = published.checkpoint()
     if note is None:
         return None
@@ -24,7 +25,7 @@ def made(published: Published, seq: int, nonce: bytes) -> Proof | None:
 
 
 def require_ours(published: Published, proof: Proof, entry: bytes | None) -> Checkpoint:
-    """The checkpoint in a proof: signed by our key, over that entry, and the newest one goes on from it.
+    """The checkpoint in a proof: signed by our key, over that entry, and the newest one of that log goes on from it.
 
     Raises ProofError.
     """
@@ -33,7 +34,22 @@ def require_ours(published: Published, proof: Proof, entry: bytes | None) -> Che
         verified(proof.checkpoint, known)
         raise ProofError(f"there is no entry {proof.index} here")
     old = proof.verify(entry, known)
-    newest = verified(published.checkpoint() or b"", known)
+    require_goes_on(published, old)
+    return old
+
+
+def require_goes_on(published: Published, old: Checkpoint) -> Checkpoint:
+    """The newest checkpoint of a log, which goes on from an older one of it. Raises ProofError."""
+    newest = verified(published.checkpoint() or b"", keys.read_public(published.key()))
+    if newest.origin != old.origin:
+        raise ProofError(f"the checkpoint is of the log {old.origin}, which is another one")
     path = merkle.consistency_proof(old.size, newest.size, nodes(newest.size, published.tile))
     merkle.verify_consistency(old.size, newest.size, old.root, newest.root, path)
-    return old
+    return newest
+
+
+def log_of(published: Published, note: bytes) -> Published:
+    """The folder of the log that a checkpoint says it is of; nothing of it is verified. Raises ProofError."""
+    origin = Checkpoint.read(parse(note)[0]).origin
+    year = origin.rpartition("/")[2]
+    return published.of(year if year in published.years() else "")

@@ -1,11 +1,13 @@
 """The published log: a folder of tiles, bundles of entries, the checkpoint and the public key. Nothing in it is secret.
 
-A file is there whole or not at all (temporary file, fsync, rename), and one process at a time writes.
+The first year's log lies in the folder itself, each later one in a folder below it that is called as its year. A file
+is there whole or not at all (temporary file, fsync, rename), and one process at a time writes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -18,28 +20,57 @@ from consent_app.private_files import exclusive, sync_folder
 
 CHECKPOINT: Final = "checkpoint"
 KEY: Final = "log.vkey"
+LINK: Final = "previous.json"
+_YEAR: Final = re.compile(r"[0-9]{4}")
 _LONGEST: Final = 1_000_000
 
 
 class Published:
     """A log's folder; its files are made readable for their owner alone, and served from there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
         self.folder = folder
+        self._home = home or folder
+
+    def of(self, year: str) -> Published:
+        """The log of a later year (its four digits), or the first one ("")."""
+        return Published(self._home / year, self._home)
+
+    @property
+    def year(self) -> str:
+        """Which year's log it is; "" for the first one."""
+        return "" if self.folder == self._home else self.folder.name
+
+    def years(self) -> list[str]:
+        """The later years of which something is signed here, oldest first."""
+        names = (path.name for path in self._home.iterdir()) if self._home.is_dir() else iter(())
+        return sorted(name for name in names if _YEAR.fullmatch(name) and (self._home / name / CHECKPOINT).exists())
+
+    def newest(self) -> Published:
+        """The log of the last year of which something is signed here."""
+        return self.of(max(self.years(), default=""))
 
     def checkpoint(self) -> bytes | None:
         """The newest signed checkpoint; None before the first. Raises ProofError for a file that is none."""
-        return self._read(CHECKPOINT)
+        return _read(self.folder, CHECKPOINT)
 
     def key(self) -> str:
-        """The public keys, one a line; "" before the first checkpoint. Raises ProofError."""
-        return (self._read(KEY) or b"").decode("ascii", "replace")
+        """The public keys of all years, one a line; "" before the first checkpoint. Raises ProofError."""
+        return (_read(self._home, KEY) or b"").decode("ascii", "replace")
+
+    def own_key(self) -> bytes | None:
+        """The public keys under the name of this year's log, as other programs want them. Raises ProofError."""
+        return _read(self.folder, KEY)
+
+    def link(self) -> bytes | None:
+        """The first entry of a later year's log, with its nonce; None for the first year's. Raises ProofError."""
+        return _read(self.folder, LINK)
 
     def tile(self, tile: Tile) -> bytes:
         """A tile's or bundle's content; out of the full one where the partial one is gone. Raises ProofError."""
-        content = self._read(tile.path)
+        content = _read(self.folder, tile.path)
         if content is None and tile.width < WIDTH:
-            content = self._read(tile.whole.path)
+            content = _read(self.folder, tile.whole.path)
             if content is not None:
                 cut = unbundle(content)[: tile.width] if tile.level == ENTRIES else []
                 content = bundle(cut) if tile.level == ENTRIES else content[: HASH * tile.width]
@@ -61,6 +92,7 @@ class Published:
 
     def replace(self, name: str, content: bytes) -> None:
         """Put the checkpoint or the public key in the place of the one before."""
+        _make_folder(self.folder, self._home)
         _replace(self.folder / name, content)
         sync_folder(self.folder)
 
@@ -70,19 +102,23 @@ class Published:
             path = self.folder / tile.whole.path
             shutil.rmtree(path.with_name(f"{path.name}.p"), ignore_errors=True)
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Be the only process that writes here."""
-        return exclusive(self.folder)
+    def forget_tiles(self) -> None:
+        """Remove every tile and bundle of a log that was dropped; its checkpoint and keys stay."""
+        shutil.rmtree(self.folder / "tile", ignore_errors=True)
 
-    def _read(self, name: str) -> bytes | None:
-        try:
-            with (self.folder / name).open("rb") as file:
-                content = file.read(_LONGEST * 17)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ProofError(f"{name} cannot be read ({error.strerror})") from error
-        return content
+    def lock(self) -> AbstractContextManager[None]:
+        """Be the only process that writes here, and to the logs of the other years."""
+        return exclusive(self._home)
+
+
+def _read(folder: Path, name: str) -> bytes | None:
+    try:
+        with (folder / name).open("rb") as file:
+            return file.read(_LONGEST * 17)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ProofError(f"{name} cannot be read ({error.strerror})") from error
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -30,6 +30,7 @@ MOST_HELD: Final = 1_000
 _HOLD: Final = r"[0-9a-f]{16}"
 _KEY: Final = r"[a-z][a-z0-9-]{0,23}"
 _HASH: Final = r"[0-9a-f]{64}"
+_ORIGIN: Final = r"[!-*,-~]{1,300}"
 _DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _SECOND: Final = rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z"
 
@@ -252,9 +253,87 @@ class HoldEndRecord:
         return cls(**_values(cls, document))
 
 
-Record = ConsentRecord | RemovalRecord | ErasureRecord | HoldRecord | HoldEndRecord
+@dataclass(frozen=True, slots=True)
+class YearRecord:
+    """A year's log begins, as its first entry, and the one before is finished: its origin, and its last size and root.
+
+    `first` is the number of this entry in the ledger, which counts on through all years.
+    """
+
+    KIND: ClassVar[str] = "year"
+    SCHEMA: ClassVar[str] = "urn:consent-app:year-record:1"
+
+    year: int
+    first: int
+    previous: str
+    size: int
+    root: str
+    time: str
+
+    def __post_init__(self) -> None:
+        _refuse_unless(type(self.year) is int and 1970 <= self.year <= 9999, "year")
+        _refuse_unless(_ascending((self.first,)) and self.first > 0, "first")
+        _match(self, "previous", _ORIGIN)
+        _refuse_unless(_ascending((self.size,)) and self.size > 0, "size")
+        _match(self, "root", _HASH)
+        _match(self, "time", _SECOND)
+        _on_calendar(self, "time")
+
+    @property
+    def subject(self) -> None:
+        """Nothing finds it by whom it was about."""
+        return
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"schema": self.SCHEMA} | {name: getattr(self, name) for name in _names(self)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        return cls(**_values(cls, document))
+
+
+@dataclass(frozen=True, slots=True)
+class DropRecord:
+    """A finished year's log was taken out of the ledger, all of its entries; its last checkpoint stays published."""
+
+    KIND: ClassVar[str] = "drop"
+    SCHEMA: ClassVar[str] = "urn:consent-app:drop-record:1"
+
+    log: str
+    first: int
+    size: int
+    root: str
+    time: str
+
+    def __post_init__(self) -> None:
+        _match(self, "log", _ORIGIN)
+        _refuse_unless(_ascending((self.first,)), "first")
+        _refuse_unless(_ascending((self.size,)) and self.size > 0, "size")
+        _match(self, "root", _HASH)
+        _match(self, "time", _SECOND)
+        _on_calendar(self, "time")
+
+    @property
+    def subject(self) -> None:
+        """Nothing finds it by whom it was about."""
+        return
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"schema": self.SCHEMA} | {name: getattr(self, name) for name in _names(self)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """A record from its JSON. Raises LedgerError naming the field that does not fit."""
+        return cls(**_values(cls, document))
+
+
+Record = ConsentRecord | RemovalRecord | ErasureRecord | HoldRecord | HoldEndRecord | YearRecord | DropRecord
 KINDS: Final[dict[str, type[Record]]] = {
-    kind.KIND: kind for kind in (ConsentRecord, RemovalRecord, ErasureRecord, HoldRecord, HoldEndRecord)
+    kind.KIND: kind
+    for kind in (ConsentRecord, RemovalRecord, ErasureRecord, HoldRecord, HoldEndRecord, YearRecord, DropRecord)
 }
 
 

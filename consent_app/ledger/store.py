@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,7 +21,8 @@ from consent_app.ledger.migrations import NEWEST, migrate, version
 from consent_app.ledger.postgresql import PostgreSQL
 from consent_app.ledger.published import Published
 from consent_app.ledger.records import MOST_ERASED, ConsentRecord, ErasureRecord, Record
-from consent_app.ledger.sequencer import Background, Sequencer
+from consent_app.ledger.sequencer import Background, Sequencer, utc_now
+from consent_app.ledger.shards import Shard, holding, shards
 from consent_app.ledger.sqlite import SQLite
 from consent_app.ledger.tables import body, entry, erased, notice
 from consent_app.ledger.tlog.proof import Proof
@@ -42,20 +43,27 @@ class Ledger:
     second; other records, and all in PostgreSQL, are synced at once. Raises UnavailableError while the disk refuses.
     """
 
-    def __init__(self, file: Path, url: str = "", *, make: bool = True) -> None:
+    def __init__(
+        self, file: Path, url: str = "", *, make: bool = True, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         if not url and not make and not file.exists():
             raise LedgerError(f"there is no ledger at {file}; `consent init` makes one")
         self._database: Database = PostgreSQL(url, BUSY_SECONDS) if url else SQLite(file, BUSY_SECONDS)
         self._appender = Appender(self._database)
-        self.published = Published(file.with_name("ledger"))
+        self._published = Published(file.with_name("ledger"))
         key_file = file.parent / "secrets" / "ledger.keys"
-        self._sequencer = Sequencer(self._database, self.published, key_file)
+        self._sequencer = Sequencer(self._database, self._appender, self._published, key_file, clock)
         self._background = Background(self._sequencer.sequence)
         try:
             self._prepare(make)
         except LedgerError:
             self.close()
             raise
+
+    @property
+    def published(self) -> Published:
+        """The log of the newest year that is signed; from it, those of the others."""
+        return self._published.newest()
 
     def append(self, record: Record) -> Entry:
         """Add a record. One with a subject that is there already, word for word, is not added again."""
@@ -86,12 +94,11 @@ class Ledger:
             seqs = [row.seq for row in connection.execute(query.order_by(body.c.seq).limit(MOST_ERASED))]
             if not seqs:
                 return None
-            now = datetime.now(UTC)
-            record = ErasureRecord(tuple(seqs), f"{now:%Y-%m-%dT%H:%M:%SZ}")
+            record = ErasureRecord(tuple(seqs), f"{utc_now():%Y-%m-%dT%H:%M:%SZ}")
             tombstone = self._appender.add(connection, [Waiting(record)])[0]
             connection.execute(insert(erased), [{"seq": seq, "tombstone": tombstone.seq} for seq in seqs])
             connection.execute(delete(body).where(body.c.seq.in_(seqs)))
-        self._forget()
+        self.forget()
         self._background.wake()
         return tombstone
 
@@ -122,7 +129,18 @@ class Ledger:
         found = [row for row in rows if seq in (None, row.seq)]
         if not found:
             raise NotFoundError("there is no receipt of this id; a refusal has none")
-        return proofs.made(self.published, found[-1].seq, found[-1].nonce)
+        return self.proof_of(found[-1].seq, found[-1].nonce)
+
+    def proof_of(self, seq: int, nonce: bytes) -> Proof | None:
+        """The proof that an entry is in its year's log; None while it is not signed. Raises ProofError."""
+        with self.reading() as connection:
+            log = holding(connection, seq)
+        return proofs.made(log.of(self._published), seq - log.first, nonce)
+
+    def logs(self) -> list[Shard]:
+        """Every year's log, oldest first."""
+        with self.reading() as connection:
+            return shards(connection)
 
     def archive_notice(self, content: str, effective: str) -> str:
         """Keep a notice's text for ever; returns its SHA-256. Archiving it again changes nothing."""
@@ -145,11 +163,11 @@ class Ledger:
 
     def verify(self, since: bytes | None = None) -> Iterator[verification.Check]:
         """Every check of the ledger by itself, one after the other; `since` is a checkpoint kept from earlier."""
-        signed = verification.Signed.read(self.published, since)
+        signed = verification.Signed.read(self._published, since)
         yield from signed.checks
         try:
             with self._database.reading.begin() as connection:
-                yield from verification.checks(connection, self.published, signed)
+                yield from verification.checks(connection, self._published, signed)
         except SQLAlchemyError as error:
             yield verification.Check("ledger file", False, f"{self._database.name} cannot be read ({said(error)})")
 
@@ -157,22 +175,21 @@ class Ledger:
         """Whether a proof that somebody kept is of this ledger, and today's log goes on from it."""
         try:
             kept = Proof.read(content)
+            published = proofs.log_of(self._published, kept.checkpoint)
             with self.reading() as connection:
-                leaf = connection.execute(select(entry.c.leaf).where(entry.c.seq == kept.index)).scalar()
-            old = proofs.require_ours(self.published, kept, leaf)
+                first = next((log.first for log in shards(connection) if log.name == published.year), 0)
+                leaf = connection.execute(select(entry.c.leaf).where(entry.c.seq == first + kept.index)).scalar()
+            old = proofs.require_ours(published, kept, leaf)
         except LedgerError as error:
             return verification.Check("ledger proof", False, f"{name} is no proof of this ledger: {error}")
         said = f"{name} proves entry {kept.index}, and the log goes on from the {old.size} entries of that time"
         return verification.Check("ledger proof", True, said)
 
-    def export(self, folder: Path, *, records: bool) -> int:
-        """Copy the signed log into a new folder, with its records if asked; returns its size. Raises LedgerError."""
-        if not records:
-            return exports.write(self.published, folder, None).size
-        columns = (entry.c.seq, entry.c.kind, body.c.subject, body.c.nonce, body.c.record)
-        query = select(*columns).join(body).order_by(entry.c.seq)
-        with self.reading() as connection, connection.execute(query, execution_options=STREAMED) as rows:
-            return exports.write(self.published, folder, map(tuple, rows)).size
+    def export(self, folder: Path, year: int | None = None, *, records: bool) -> int:
+        """Copy the signed logs (or that of one year) into a new folder, with their records if asked; returns how many
+        entries they have. Raises LedgerError.
+        """
+        return exports.write(self._published, self.reading, folder, year, records=records)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that reads, for the tables beside the log too. Raises UnavailableError."""
@@ -181,6 +198,18 @@ class Ledger:
     def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that writes, for the tables beside the log: on disk once it ended. Raises UnavailableError."""
         return self._database.write_surely()
+
+    def add(self, connection: Connection, record: Record) -> Entry:
+        """Add a record within a transaction of `writing`, in which nobody else can add one then."""
+        self._database.take_numbers(connection)
+        return self._appender.add(connection, [Waiting(record)])[0]
+
+    def forget(self) -> None:
+        """What was deleted is to be found nowhere in the database any more. Raises UnavailableError."""
+        try:
+            self._database.forget()
+        except SQLAlchemyError as error:
+            raise UnavailableError(f"the record is erased, but may lie in free space yet ({said(error)})") from error
 
     def takes_entries(self) -> bool:
         """Whether a decision could be recorded now. Raises UnavailableError."""
@@ -216,12 +245,6 @@ class Ledger:
                 migrate(connection)
         except SQLAlchemyError as error:
             raise LedgerError(f"{database.name} {database.fault(error)}") from error
-
-    def _forget(self) -> None:
-        try:
-            self._database.forget()
-        except SQLAlchemyError as error:
-            raise UnavailableError(f"the record is erased, but may lie in free space yet ({said(error)})") from error
 
 
 def _rows() -> Select[Any]:

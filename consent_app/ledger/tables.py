@@ -1,8 +1,9 @@
 """The ledger's tables. Rows of the log can be added, never changed or taken away: the database refuses it (`guards`).
 
-`entry` is what the signed tree is built on; `body` holds what may be erased: the record and the nonce without which its
-hash says nothing. Its row goes only after `erased` names the tombstone. `head` is every size and root that was about to
-be signed. `complaint` is no part of the log: its rows change with their state and go with their retention.
+`entry` is what the signed trees are built on; `body` holds what may be erased: the record and the nonce without which
+its hash says nothing. Its row goes only after `erased` names the tombstone. `head` is every size and root that was
+about to be signed. `shard` says with which entry a year's log begins, `dropped` which entries went with a whole year.
+`complaint` is no part of the log: its rows change with their state and go with their retention.
 """
 
 from __future__ import annotations
@@ -48,6 +49,18 @@ head: Final = Table(
     metadata,
     Column("size", NUMBER, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
+)
+shard: Final = Table(
+    "shard",
+    metadata,
+    Column("first", NUMBER, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, unique=True),
+)
+dropped: Final = Table(
+    "dropped",
+    metadata,
+    Column("first", NUMBER, primary_key=True, autoincrement=False),
+    Column("past", NUMBER, nullable=False),
 )
 
 # `opened` is a UTC second, `due` a UTC day; `sealed` is the text, encrypted.

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import select
 
 from consent_app.errors import NotFoundError
-from consent_app.ledger import proofs
 from consent_app.ledger.records import ErasureRecord
 from consent_app.ledger.store import Ledger
 from consent_app.ledger.tables import body, entry
@@ -46,4 +45,4 @@ def newest(ledger: Ledger) -> str:
 
 def proof(ledger: Ledger, tombstone: Tombstone) -> Proof | None:
     """That it is in the signed log, its nonce as extra data; None while it is not signed. Raises ProofError."""
-    return proofs.made(ledger.published, tombstone.seq, tombstone.nonce)
+    return ledger.proof_of(tombstone.seq, tombstone.nonce)

@@ -14,7 +14,7 @@ from typing import Final, Self
 from consent_app.errors import ConsentError, LedgerError, ProofError
 from consent_app.ledger import keys
 from consent_app.ledger.tlog import base64text
-from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
+from consent_app.ledger.tlog.checkpoint import Checkpoint, covering, verified
 from consent_app.ledger.tlog.cosignature import Cosigner, WitnessKey
 from consent_app.ledger.tlog.note import parse
 from consent_app.ledger.tlog.witnessing import Request, require_next
@@ -95,7 +95,8 @@ class Witness:
             checkpoint = Checkpoint.read(text)
         except ProofError as error:
             raise Declined(400, str(error)) from error
-        known = [key for key in keys.read_public(self._logs()) if key.name == checkpoint.origin]
+        every = covering(checkpoint.origin, keys.read_public(self._logs()))
+        known = [key for key in every if key.name == checkpoint.origin]
         if not known:
             raise Declined(404, f"the log {checkpoint.origin[:200]} is not known here")
         try:

@@ -174,7 +174,7 @@ def erasure_receipt(rooms: Rooms, tombstone: Tombstone) -> dict[str, Any] | None
         return None
     return {
         "schema": ERASURE,
-        "entry": tombstone.seq,
+        "entry": proof.index,
         "kind": "erasure",
         "record": tombstone.record,
         "nonce": base64.b64encode(tombstone.nonce).decode("ascii"),
@@ -238,7 +238,7 @@ def _entries(rooms: Rooms, site: Site, record_id: str) -> tuple[Entry, ...]:
 
 def _with_proof(entry: Entry, proof: Proof | None) -> dict[str, Any]:
     return {
-        "entry": entry.seq,
+        "entry": proof.index if proof else entry.seq,
         "record": entry.record,
         "hash": entry.leaf.hex(),
         "nonce": base64.b64encode(proof.extra).decode("ascii") if proof else None,

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,30 @@ def live(home: Path, url: str, step: int, said: Path) -> None:
     ledger.close()
 
 
-def main(home: Path, first: int, urls: list[str]) -> None:
+def cross(home: Path, url: str, step: int, _: Path) -> None:
+    """It is New Year: append, sequence, append, sequence."""
+    ledger = Ledger(home / "ledger.db", url, clock=lambda: datetime(2027, 1, 1, 0, 0, 1, tzinfo=UTC))
+    ledger._background.wake = lambda: None  # type: ignore[method-assign]
+    kill_before(step)
+    for number in (254, 255):
+        ledger.append(given(number))
+        ledger.sequence()
+    ledger.close()
+
+
+def main(lived: Callable[[Path, str, int, Path], None], home: Path, first: int, urls: list[str]) -> None:
     """One forked child for each step; each has a copy of the home, `home.0`, `home.1` and so on."""
     for step, url in enumerate(urls, start=first):
         child = os.fork()
         if child == 0:
-            live(home.with_name(f"{home.name}.{step}"), url.strip("-"), step, home.with_name(f"said.{step}"))
+            lived(home.with_name(f"{home.name}.{step}"), url.strip("-"), step, home.with_name(f"said.{step}"))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(step, os.waitstatus_to_exitcode(status), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    words = sys.argv[1:]
+    what = cross if words[0] == "--new-year" else live
+    words = words[1:] if what is cross else words
+    main(what, Path(words[0]), int(words[1]), words[2:])

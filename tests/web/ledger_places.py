@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,6 +23,7 @@ from typing import Any, Self
 import psycopg
 
 from consent_app.ledger import Ledger
+from consent_app.ledger.sequencer import utc_now
 
 NOBODY = "nobody"
 OWNER = "consent"
@@ -146,8 +148,8 @@ class Place:
     def file(self) -> Path:
         return self.home / "ledger.db"
 
-    def open(self) -> Ledger:
-        return Ledger(self.file, self.url)
+    def open(self, clock: Callable[[], datetime] = utc_now) -> Ledger:
+        return Ledger(self.file, self.url, clock=clock)
 
     def beside(self, name: str) -> Place:
         """Another ledger, which knows nothing of this one."""

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from consent_app.errors import LedgerError
 from consent_app.ledger.records import (
     KINDS,
-    ConsentRecord,
+    DropRecord,
     ErasureRecord,
     HoldEndRecord,
     HoldRecord,
     Record,
-    RemovalRecord,
+    YearRecord,
 )
 from tests.web.ledger_records import GIVEN, REFUSED, REMOVED
 
@@ -37,6 +37,8 @@ EXAMPLES: Final[tuple[Record, ...]] = (
     HOLD,
     replace(HOLD, entries=()),
     HoldEndRecord(HOLD.hold, "legal", NOW),
+    YearRecord(2027, 9, "consent.invalid/ledger/0123456789abcdef", 9, "e" * 64, NOW),
+    DropRecord("consent.invalid/ledger/0123456789abcdef", 0, 9, "e" * 64, NOW),
 )
 
 
@@ -89,7 +91,7 @@ def test_what_the_schema_refuses_the_record_refuses(record: Record, field: str, 
         assert VALIDATORS[record.KIND].is_valid(document)
 
 
-@pytest.mark.parametrize("kind", [ConsentRecord, RemovalRecord, ErasureRecord, HoldRecord, HoldEndRecord])
+@pytest.mark.parametrize("kind", KINDS.values())
 @pytest.mark.parametrize("document", [{}, {"schema": "urn:consent-app:other:1"}])
 def test_what_is_no_such_record_is_refused(kind: type[Record], document: dict[str, Any]) -> None:
     with pytest.raises(LedgerError, match="schema"):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 
 from consent_app.errors import LedgerError
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 
 
 def migrate(connection: Connection, to: str = NEWEST) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from consent_app.errors import ProofError
 from consent_app.ledger.tlog import base64text
-from consent_app.ledger.tlog.note import Verifier, opened
+from consent_app.ledger.tlog.note import Verifier, opened, parse
+
+_YEAR: Final = re.compile(r"(.+)/[0-9]{4}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,15 @@ class Checkpoint:
 
 
 def verified(note: bytes, keys: Sequence[Verifier]) -> Checkpoint:
-    """The checkpoint in a note that one of these keys of one log signed. Raises ProofError."""
-    checkpoint = Checkpoint.read(opened(note, keys))
-    if checkpoint.origin not in {key.name for key in keys}:
+    """The checkpoint in a note that one of these keys signed, of their log or a year's of it. Raises ProofError."""
+    known = covering(Checkpoint.read(parse(note)[0]).origin, keys)
+    checkpoint = Checkpoint.read(opened(note, known))
+    if checkpoint.origin not in {key.name for key in known}:
         raise ProofError(f"the checkpoint is of the log {checkpoint.origin}, which is another one")
     return checkpoint
+
+
+def covering(origin: str, keys: Sequence[Verifier]) -> list[Verifier]:
+    """These keys; where `origin` is a year's log of theirs (their name, a slash, the year), also under that name."""
+    year = _YEAR.fullmatch(origin)
+    return [*keys, *(Verifier(origin, key.public) for key in keys if year and key.name == year[1])]

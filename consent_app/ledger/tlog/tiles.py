@@ -6,13 +6,14 @@ before it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from consent_app.errors import ProofError
-from consent_app.ledger.tlog.merkle import EMPTY_ROOT, Nodes, leaf_hash, node_hash, perfect_root
+from consent_app.ledger.tlog.merkle import EMPTY_ROOT, Nodes, node_hash, perfect_root
 
 HEIGHT: Final = 8
 WIDTH: Final = 256
@@ -126,25 +127,32 @@ class Tree:
         self.full = full
         self._entries: list[bytes] = []
         self._edge: list[list[bytes]] = [[]]
+        # The subtrees of each row, by how many of its hashes are in them; they wait until a root is asked for.
+        self._peaks: list[list[tuple[int, bytes]]] = [[]]
 
     def add(self, entry: bytes) -> None:
         """Append one entry."""
-        self._entries.append(entry)
-        self._edge[0].append(leaf_hash(entry))
-        self.size += 1
-        if self.size % WIDTH == 0:
-            self._close()
+        self.extend((entry,))
+
+    def extend(self, entries: Sequence[bytes]) -> None:
+        """Append entries."""
+        place, count, sha256 = 0, len(entries), hashlib.sha256
+        while place < count:
+            part = entries[place : place + WIDTH - len(self._entries)]
+            self._entries += part
+            self._edge[0] += [sha256(b"\x00" + entry).digest() for entry in part]
+            place += len(part)
+            self.size += len(part)
+            if len(self._entries) == WIDTH:
+                self._close()
 
     def root(self) -> bytes:
         """The root over all entries so far."""
         found = b""
-        for row in self._edge:
-            end = len(row)
-            while end:
-                start = end & (end - 1)
-                peak = perfect_root(row[start:end])
+        for row, peaks in zip(self._edge, self._peaks, strict=True):
+            _raise(peaks, row)
+            for _, peak in reversed(peaks):
                 found = node_hash(peak, found) if found else peak
-                end = start
         return found or EMPTY_ROOT
 
     def partial(self) -> Iterator[tuple[Tile, bytes]]:
@@ -166,6 +174,18 @@ class Tree:
                 self.full(Tile(level, (self.size >> HEIGHT * (level + 1)) - 1), b"".join(self._edge[level]))
             if level + 1 == len(self._edge):
                 self._edge.append([])
+                self._peaks.append([])
             self._edge[level + 1].append(perfect_root(self._edge[level]))
             self._edge[level].clear()
+            self._peaks[level].clear()
             level += 1
+
+
+def _raise(peaks: list[tuple[int, bytes]], row: Sequence[bytes]) -> None:
+    """Take the rest of a row into its subtrees; two of one width become one."""
+    for hashed in row[sum(width for width, _ in peaks) :]:
+        width, peak = 1, hashed
+        while peaks and peaks[-1][0] == width:
+            peak = node_hash(peaks.pop()[1], peak)
+            width *= 2
+        peaks.append((width, peak))

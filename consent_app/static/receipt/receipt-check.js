@@ -2,7 +2,8 @@
 // Checks of a receipt by itself, as `consent receipt verify` does them (consent_app/receipt_check.py): Web Crypto, no
 // network, no page. What is said of a fault is a code; receipt-verify.js has the words for it.
 import { bytes, canonical, Fault, from64, isObject, isWell, sha256, to64 } from "./receipt-log.js";
-import { readCheckpoint, readKeys, readNote, readProof, requireIncluded, requireSigned } from "./receipt-log.js";
+import { covering, readCheckpoint, readKeys, readNote, readProof } from "./receipt-log.js";
+import { requireIncluded, requireSigned } from "./receipt-log.js";
 
 /** @typedef {import("./receipt-log.js").Node} Node */
 /** @typedef {import("./receipt-log.js").Proof} Proof */
@@ -71,7 +72,7 @@ const FIELDS = {
   notice_effective: DAY,
   bundle: HASH,
   language: /^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$/,
-  method: /^(banner-accept-all|banner-reject-all|preferences|no-js-form|gpc|api)$/,
+  method: /^(banner-accept-all|banner-reject-all|preferences|no-js-form|gpc|api|handover)$/,
   event: /^(given|refused|withdrawn|changed|objected|erased)$/,
   valid_until: DAY,
 };
@@ -185,7 +186,10 @@ function facts(document, events) {
 /** @param {Node} document @param {Evidence[]} events */
 async function entries(document, events) {
   const places = events.map(({ proof }) => proof.index);
-  if (places.some((place, at) => at > 0 && place <= (places[at - 1] ?? 0))) throw new Fault("order");
+  const logs = events.map(({ proof }) => readCheckpoint(readNote(proof.checkpoint).text).origin);
+  const comesLater = (/** @type {number} */ at) =>
+    logs[at] === logs[at - 1] ? (places[at] ?? 0) > (places[at - 1] ?? 0) : (logs[at] ?? "") > (logs[at - 1] ?? "");
+  if (places.some((_, at) => at > 0 && !comesLater(at))) throw new Fault("order");
   const shown = document["dpv:hasRecordOfActivity"]["dpv:hasConsentStatus"];
   let size = 0;
   for (const [at, { text, nonce, proof }] of events.entries()) {
@@ -205,10 +209,11 @@ async function checkpoints(events, known) {
   let newest = { origin: "", size: 0 };
   for (const { proof } of events) {
     newest = readCheckpoint(readNote(proof.checkpoint).text);
-    if (!known.some(({ name }) => name === newest.origin)) {
+    const keys = await covering(newest.origin, known);
+    if (!keys.some(({ name }) => name === newest.origin)) {
       throw new Fault("other_log", { origin: newest.origin, name: known[0]?.name ?? "" });
     }
-    await requireSigned(proof.checkpoint, known);
+    await requireSigned(proof.checkpoint, keys);
   }
   return { origin: newest.origin, size: String(newest.size) };
 }

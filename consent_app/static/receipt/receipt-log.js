@@ -112,6 +112,17 @@ export async function readKeys(text) {
   }));
 }
 
+/** These keys, and where `origin` is a year's log of theirs (their name, a slash, the year) the same under that name.
+ * @param {string} origin @param {Key[]} known @returns {Promise<Key[]>} */
+export async function covering(origin, known) {
+  const [, ledger] = /^(.+)\/[0-9]{4}$/su.exec(origin) ?? [];
+  const yearly = known.filter(({ name }) => name === ledger).map(async ({ raw }) => {
+    const id = hex(await sha256(bytes(`${origin}\n`), Uint8Array.of(1), raw)).slice(0, 8);
+    return { name: origin, id, raw };
+  });
+  return [...known, ...(await Promise.all(yearly))];
+}
+
 // -- texts and bytes ----------------------------------------------------------------------------------------------------
 
 /** Canonical JSON (RFC 8785): numbers and texts as JSON.stringify writes them. @param {any} value @returns {string} */

@@ -65,11 +65,11 @@ class Totals:
         return [Row((label,), self._values(start, end)) for label, start, end in buckets if self._has(start, end)]
 
     def _has(self, start: date, end: date) -> bool:
-        return all(start + n * DAY in self._days for n in range((end - start).days + 1))
+        return all(day in self._days for day in _days(start, end))
 
     def _values(self, start: date, end: date) -> tuple[Value, ...]:
         policy = self._policies.of(start, end)
-        found = [day for day in self._days if start <= day <= end]
+        found = [day for day in _days(start, end) if day in self._days]
         return tuple(self._value(metric, found, (start, end), policy) for metric in self._question.metrics)
 
     def _value(self, metric: str, found: Sequence[date], block: tuple[date, date], policy: str) -> Value:
@@ -118,6 +118,7 @@ class Breakdowns:
         self._policies = policies
         self._today = today
         self._seen: list[Breakdown] = []
+        self._wholes: dict[tuple[date, date], Estimate | None] = {}
         self.notes: list[str] = []
         if not self._fixed():
             raise several(question, table)
@@ -216,6 +217,12 @@ class Breakdowns:
             name = groups[0]
             own = key[self._question.dimensions.index(name)]
             return self._of_group(DIVISORS[name], own, first, last)
+        if (first, last) not in self._wholes:
+            self._wholes[first, last] = self._of_all(first, last)
+        return self._wholes[first, last]
+
+    def _of_all(self, first: date, last: date) -> Estimate | None:
+        """All visitor-days of the released periods; None where the totals of one of their days are missing."""
         covered = self._covered(first, last)
         rows = self._statistics.daily(self._question.site, first, last)
         parts = [Estimate(row.value, row.sigma) for row in rows if row.metric == "visitors" and row.day in covered]
@@ -231,7 +238,7 @@ class Breakdowns:
         """The days of the released periods."""
         cells = self._statistics.released(self._question.site, [self._table.statistic], first, last)
         periods = {(cell.period_start, cell.period_days) for cell in cells}
-        return {start + n * DAY for start, length in periods for n in range(length)}
+        return {day for start, length in periods for day in _days(start, start + (length - 1) * DAY)}
 
     def _nothing(self, timed: bool) -> UnanswerableError:
         """No period of this breakdown lies within the days, or fills a part of time."""
@@ -258,6 +265,10 @@ class Breakdowns:
             self.notes.append(
                 "Where a key was too rare in some periods, its `high` allows for what it may have had there."
             )
+
+
+def _days(start: date, end: date) -> list[date]:
+    return [start + n * DAY for n in range((end - start).days + 1)]
 
 
 def _longer(question: Question) -> str:

@@ -142,8 +142,8 @@ def goes_in(path: str, rules: list[str]) -> bool:
 
 
 WANTED = (
-    "consent_app/__init__.py", "consent_app/starter/sites.toml", "anonymiser/sql/counts.sql", "pyproject.toml", "LICENSE",
-    "requirements/run.txt", "deploy/nginx/consent.conf", "static/consent-banner/dist/manifest.json", "README.md",
+    "consent_app/__init__.py", "consent_app/starter/sites.toml", "anonymiser/sql/counts.sql", "pyproject.toml",
+    "requirements/run.txt", "deploy/nginx/consent.conf", "static/consent-banner/dist/manifest.json", "LICENSE",
 )  # fmt: skip
 UNWANTED = (
     ".git/config", "demo-home/secrets/signing.keys", "demo-home/ledger.db", ".venv/bin/python", "tests/conftest.py",

@@ -141,22 +141,26 @@ def _with_cut(above: float) -> float:
     return int(above * CUT) + above
 
 
-def hidden(key: str, sigma: float, limits: Sequence[tuple[Limit, Limit]]) -> float:
+Unseen = list[tuple[tuple[Limit, Limit], int]]
+"""Limits of releases that did not show a key, and how many releases had them."""
+
+
+def hidden(key: str, sigma: float, unseen: Unseen) -> float:
     """What to add to a key's upper limit for the periods that did not show it.
 
     Noisy counts of all periods together are off by noise nobody chose; those not shown were below their thresholds.
     """
-    missing = [folded if scrub.is_folded(key) else plain for plain, folded in limits]
-    noise = sqrt(sigma**2 + sum(variance for _, variance in missing))
-    return sum(threshold for threshold, _ in missing) + SIGMAS * (noise - sigma)
+    folds = scrub.is_folded(key)
+    found = [(folded if folds else plain, times) for (plain, folded), times in unseen]
+    noise = sqrt(sigma**2 + sum(times * variance for (_, variance), times in found))
+    return sum(times * threshold for (threshold, _), times in found) + SIGMAS * (noise - sigma)
 
 
-def missing(
-    kinds: Sequence[tuple[Release, frozenset[str]]], statistic: str, answered: Sequence[Any], shown: Any
-) -> list[tuple[Limit, Limit]]:
-    """The limits of the releases that answered and did not show a key: `shown` is their number, or their names."""
-    names = answered[2]
-    if len(kinds) == 1:
-        return [limits(kinds[0][0], statistic)] * (len(names) - shown)
-    unseen = set(names).difference(shown)
-    return [limits(of, statistic) for of, made in kinds for _ in unseen & made]
+def missing(kinds: Sequence[tuple[Release, frozenset[str]]], statistic: str, answered: Any, shown: Any) -> Unseen:
+    """The limits of the releases that answered and did not show a key. `answered` and `shown` are numbers where all
+    releases are of one kind, else names.
+    """
+    if len(kinds) <= 1:
+        return [(limits(of, statistic), answered - shown) for of, _ in kinds if answered > shown]
+    unseen = set(answered).difference(shown)
+    return [(limits(of, statistic), len(unseen & made)) for of, made in kinds if unseen & made]

@@ -47,23 +47,24 @@ RELEASED: Final = (
     "WHERE site = ? AND list_contains(?, statistic) AND period_start >= ? AND period_start + period_days - 1 <= ? "
     "ORDER BY statistic, period_start, period_days, key1, key2, metric"
 )
+# Of thousands of days one string of names and, mostly, one sigma each: what is fetched is what takes the time.
 GAPS: Final = (
-    "SELECT period_start, list(key1), list(value), list(sigma) FROM stats.cell "
-    "WHERE site = ? AND statistic = 'returning' GROUP BY period_start"
+    "SELECT period_start, string_agg(key1, ' '), list(value), "
+    "CASE WHEN min(sigma) = max(sigma) THEN [min(sigma)] ELSE list(sigma) END FROM stats.cell "
+    "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ? GROUP BY period_start"
 )
 _WITHIN: Final = (
-    "FROM stats.cell WHERE site = ? AND list_contains(?, statistic) AND period_start >= ? "
+    "FROM stats.cell WHERE site = ? AND statistic IN ({names}) AND period_start >= ? "
     "AND period_start + period_days - 1 <= ? "
 )
-ANSWERED: Final = (
-    f"SELECT statistic, min(period_start), max(period_start + period_days - 1), list(DISTINCT release_id) {_WITHIN}"
-    "GROUP BY statistic"
-)
+_ENDS: Final = "SELECT statistic, min(period_start), max(period_start + period_days - 1), "
+ANSWERED: Final = f"{_ENDS}count(DISTINCT period_start) {_WITHIN}GROUP BY statistic"
+ANSWERED_BY: Final = ANSWERED.replace("count(DISTINCT period_start)", "list(DISTINCT release_id)")
 BREAKDOWN: Final = (
     f"SELECT statistic, key1, key2, sum(value), sqrt(sum(sigma * sigma)), count(*) {_WITHIN}{{where}}"
     "GROUP BY statistic, key1, key2 ORDER BY sum(value) DESC, key1, key2"
 )
-BREAKDOWN_BY_RELEASE: Final = BREAKDOWN.replace("count(*)", "list(DISTINCT release_id)")
+BREAKDOWN_BY: Final = BREAKDOWN.replace("count(*)", "list(DISTINCT release_id)")
 PERIODS: Final = (
     "SELECT period_start, period_start + period_days - 1, sum(value) FILTER ({where}), "
     "coalesce(sqrt(sum(sigma * sigma) FILTER ({where})), 0) FROM stats.cell "

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from pathlib import Path
 from threading import Lock
@@ -51,6 +50,7 @@ __all__ = [
 
 LONGEST_RANGE: Final = 91
 MOST_SITES: Final = 32
+MOST_YEARS: Final = 64
 MOST_ANSWERS: Final = 1024
 MOST_ROWS: Final = 5_000
 # `import duckdb` opens a database with threads of its own. A web server forks its workers after it, and a worker that
@@ -102,10 +102,14 @@ class Statistics:
 
     def daily(self, site: str, start: date, end: date) -> list[DailyRow]:
         """The totals of each released day from `start` to `end`, both counted."""
-        file = self._current()
-        found = file.days(site).totals if file else {}
+        found = self.totals(site)
         wanted = sorted(day for day in found if start <= day <= end)
         return [DailyRow(day, metric, *figure) for day in wanted for metric, figure in found[day].items()]
+
+    def totals(self, site: str) -> Totals:
+        """Every released day of the site, read once for each published file."""
+        file = self._current()
+        return file.totals(site) if file else {}
 
     def daily_of_all(self, start: date, end: date) -> dict[str, list[DailyRow]]:
         """The same for every site that has any, in one question."""
@@ -159,20 +163,19 @@ class Statistics:
     def _breakdowns(
         self, site: str, statistics: Sequence[str], start: date, end: date, where: str, keys: Sequence[list[str]]
     ) -> dict[str, Breakdown]:
-        names = list(statistics)
-        answered = {name: row for name, *row in self._rows(questions.ANSWERED, site, names, start, end)}
-        limits = self._limits(site, start, end) if answered else []
+        names = list(dict.fromkeys(statistics))
+        limits = self._limits(site, start, end)
         alike = len(limits) <= 1
-        query = (questions.BREAKDOWN if alike else questions.BREAKDOWN_BY_RELEASE).format(where=where)
+        how = (questions.ANSWERED, questions.BREAKDOWN) if alike else (questions.ANSWERED_BY, questions.BREAKDOWN_BY)
+        answers, rows = (text.format(names=", ".join("?" * len(names)) or "NULL", where=where) for text in how)
+        answered = {name: row for name, *row in self._rows(answers, site, *names, start, end)}
         found: dict[str, list[BreakdownRow]] = {name: [] for name in names}
-        for name, key1, key2, value, sigma, shown in self._rows(query, site, names, start, end, *keys):
-            periods = shown if alike else len(shown)
-            unseen = missing(limits, name, answered[name], shown)
-            found[name].append(
-                BreakdownRow(key1, key2, float(value), sigma, periods, hidden(f"{key1} {key2}", sigma, unseen))
-            )
+        for name, key1, key2, value, sigma, shown in self._rows(rows, site, *names, start, end, *keys):
+            unseen = missing(limits, name, answered[name][2], shown)
+            more = hidden(f"{key1} {key2}", sigma, unseen) if unseen else 0.0
+            found[name].append(BreakdownRow(key1, key2, float(value), sigma, _number(shown), more))
         return {
-            name: Breakdown(answered[name][0], answered[name][1], found[name], len(answered[name][2]))
+            name: Breakdown(answered[name][0], answered[name][1], found[name], _number(answered[name][2]))
             if name in answered
             else Breakdown(None, None, [], 0)
             for name in names
@@ -234,12 +237,8 @@ def _version(path: Path) -> _Version:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """What is released of each day of a site: its totals by metric, its gaps, each a value and its sigma."""
-
-    totals: Mapping[date, Mapping[str, tuple[float, float]]]
-    gaps: Mapping[date, Sequence[Gap]]
+Totals = Mapping[date, Mapping[str, tuple[float, float]]]
+"""Of each released day by metric: the value and its sigma."""
 
 
 class _File:
@@ -253,7 +252,8 @@ class _File:
         self._releases: dict[str, list[Release]] = {}
         self._usual: dict[str, float | None] = {}
         self._answers = Kept[tuple[Any, ...], list[Any]](MOST_ANSWERS)
-        self._days = Kept[str, _Days](MOST_SITES)
+        self._totals = Kept[str, Totals](MOST_SITES)
+        self._gaps = Kept[tuple[str, int], Mapping[date, Sequence[Gap]]](MOST_YEARS)
         self._visitors = Kept[tuple[str, date, date], RangeFigure](MOST_ANSWERS)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
@@ -275,25 +275,44 @@ class _File:
         except duckdb.Error as error:
             raise _unreadable(self._path, error) from error
 
-    def days(self, site: str) -> _Days:
+    def totals(self, site: str) -> Totals:
         """The days of a site, which every page asks for in many ways: read at once."""
-        kept = self._days.get(site)
+        kept = self._totals.get(site)
         if kept is None:
-            kept = _Days(
-                {day: _figures(*lists) for day, *lists in self._asked(questions.TOTALS, (site,))},
-                {day: [*zip(*lists, strict=True)] for day, *lists in self._asked(questions.GAPS, (site,))},
-            )
-            self._days.keep(site, kept)
+            kept = {day: _figures(*lists) for day, *lists in self._asked(questions.TOTALS, (site,))}
+            self._totals.keep(site, kept)
         return kept
+
+    def gaps(self, site: str, day: date) -> Sequence[Gap]:
+        """The gaps of a day; those of its year are read with it."""
+        kept = self._gaps.get((site, day.year))
+        if kept is None:
+            rows = self._asked(questions.GAPS, (site, date(day.year, 1, 1), date(day.year, 12, 31)))
+            kept = {day: _gaps(*lists) for day, *lists in rows}
+            self._gaps.keep((site, day.year), kept)
+        return kept.get(day, ())
 
     def visitors(self, site: str, start: date, end: date) -> RangeFigure:
         """What `Statistics.visitors` says."""
         question = (site, start, end)
         kept = self._visitors.get(question)
         if kept is None:
-            kept = _visitors(self.days(site), start, end)
+            kept = self._different(site, start, end)
             self._visitors.keep(question, kept)
         return kept
+
+    def _different(self, site: str, start: date, end: date) -> RangeFigure:
+        """Different visitors of a range out of its days; visitor-days where that cannot be told."""
+        days = (end - start).days + 1
+        found = ((day, self.totals(site).get(day, {})) for day in (start + timedelta(days=n) for n in range(days)))
+        totals = {day: of["visitors"] for day, of in found if "visitors" in of}
+        if not 1 < days <= LONGEST_RANGE or len(totals) != days:
+            return figure([*totals.values()], visitor_days=days != 1)
+        gaps = [[gap for gap in self.gaps(site, day) if gap[0] in EDGES] for day in totals]
+        if not all(gaps):
+            return figure([*totals.values()], visitor_days=True)
+        new = [new_visitors(of, gaps[n], n) for n, of in enumerate(totals.values())]
+        return figure(new, visitor_days=False)
 
     def newest(self, site: str) -> Release | None:
         """The site's last release."""
@@ -343,20 +362,18 @@ def _of_keys(key1: Sequence[str], key2: Sequence[str]) -> tuple[str, list[list[s
     return "".join(f"AND list_contains(?, {name}) " for name in keys), [*keys.values()]
 
 
+def _number(shown: Any) -> int:
+    """How many releases these are: given as their number, or by name."""
+    return shown if isinstance(shown, int) else len(shown)
+
+
+def _gaps(names: str, values: list[float], sigmas: list[float]) -> list[Gap]:
+    every = sigmas if len(sigmas) == len(values) else sigmas * len(values)
+    return [*zip(names.split(" "), values, every, strict=True)]
+
+
 def _figures(metrics: list[str], values: list[float], sigmas: list[float]) -> dict[str, tuple[float, float]]:
     return {metric: (value, sigma) for metric, value, sigma in zip(metrics, values, sigmas, strict=True)}
-
-
-def _visitors(found: _Days, start: date, end: date) -> RangeFigure:
-    """Different visitors of a range out of its days; visitor-days where that cannot be told."""
-    days = (end - start).days + 1
-    range_ = [start + timedelta(days=n) for n in range(days)]
-    totals = {day: of["visitors"] for day in range_ if "visitors" in (of := found.totals.get(day, {}))}
-    gaps = [[gap for gap in found.gaps.get(day, ()) if gap[0] in EDGES] for day in totals] if days > 1 else []
-    if days > LONGEST_RANGE or len(totals) != days or not gaps or not all(gaps):
-        return figure([*totals.values()], visitor_days=days != 1)
-    new = [new_visitors(of, gaps[n], n) for n, of in enumerate(totals.values())]
-    return figure(new, visitor_days=False)
 
 
 def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]]) -> list[Release]:

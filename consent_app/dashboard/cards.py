@@ -2,123 +2,310 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from statistics import NormalDist
 from typing import Final
 
-from anonymiser.stats import BreakdownRow, Statistics
-from consent_app.dashboard.figures import Estimate, Figure, count, limit
-from consent_app.dashboard.periods import DAY, EARLIEST, Period, custom, long
+from anonymiser.bounds import OTHER
+from anonymiser.stats import Breakdown, BreakdownRow, Statistics
+from consent_app.dashboard import filters as filtering
+from consent_app.dashboard.figures import Estimate, Figure, count, limit, share, total
+from consent_app.dashboard.filters import Filter
+from consent_app.dashboard.names import called
+from consent_app.dashboard.periods import DAY, Period, custom, long
+from consent_app.dashboard.tabs import CARDS, Kind, Tab
 
-OTHER: Final = "(other)"
-SHOWN: Final = 10
+SHOWN: Final = 9
+CHANCE: Final = 0.05
+FEW: Final = 2
 NOT_YET: Final = "Released when a whole week is over, or a month where visitors are few."
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A card: its statistic in the published file, its title and what its rows are called."""
-
-    statistic: str
-    title: str
-    column: str
-
-
-CARDS: Final = (Kind("pages", "Top pages", "Page"), Kind("sources", "Sources", "Source"))
+GRAINS: Final = {1: ("day", "days"), 7: ("week", "weeks")}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a card; its bar is sure up to `low` per cent of the card's width and ends by `high`."""
+    """One line of a card; its bar is sure up to `low` per cent of the card's width and ends by `high`.
 
+    `filter` is what a click on it adds, `periods` says in how many of the periods it was released if not in all,
+    `rate` its share where the card has one. `value` and `sigma` are for putting rows in order.
+    """
+
+    key: str
     label: str
     detail: str
     figure: Figure
     low: float
     high: float
     other: bool
+    filter: Filter | None = None
+    chosen: bool = False
+    periods: str = ""
+    rate: Figure | None = None
+    value: float = 0.0
+    sigma: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One card as the template shows it. `empty` says why there are no rows, `nearest` which days have some."""
+    """One card as the template shows it.
+
+    `covers` says which days it has, `empty` why there are no rows, `nearest` which days have some, `widen` which
+    filters come nearest; `note` is what must be said of the rows.
+    """
 
     kind: Kind
+    tab: Tab
     rows: Sequence[Row] = ()
-    more: Sequence[Row] = ()
+    more: int = 0
     quiet: Sequence[str] = ()
     quiet_label: str = ""
     covers: str = ""
+    note: str = ""
     empty: str = ""
     nearest: Period | None = None
+    widen: Sequence[Filter] | None = None
 
 
-def cards(statistics: Statistics, site: str, period: Period, today: date) -> list[Card]:
-    """The site's cards for the period, seen on the local day `today`."""
-    return [_card(statistics, site, kind, period, today) for kind in CARDS]
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What all cards of a page are asked: of a site, for a period, under filters, seen on the local day `today`."""
+
+    statistics: Statistics
+    site: str
+    period: Period
+    filters: Sequence[Filter]
+    today: date
 
 
-def _card(statistics: Statistics, site: str, kind: Kind, period: Period, today: date) -> Card:
-    breakdown = statistics.breakdown(site, kind.statistic, period.start, period.end)
+def cards(question: Question, tabs: Sequence[str]) -> list[Card]:
+    """The site's cards, each with the tab that is named in `tabs`."""
+    chosen = [(kind, kind.chosen(tabs)) for kind in CARDS]
+    found = _found(question, [tab for _, tab in chosen])
+    return [_card(question, kind, tab, *found[tab.name]) for kind, tab in chosen]
+
+
+def whole(question: Question, tab: Tab) -> Card:
+    """One card with all its rows, the quiet ones too."""
+    kind = next(kind for kind in CARDS if tab in kind.tabs)
+    breakdown, note = _found(question, [tab])[tab.name]
+    card = _card(question, kind, tab, breakdown, note)
+    if breakdown is None or breakdown.first_day is None:
+        return card
+    return replace(card, rows=_rows(question, tab, breakdown, _summed(tab, breakdown.rows)), more=0)
+
+
+Found = tuple[Breakdown | None, str]
+"""A tab's rows, None where no released table has them under the filters, and what must be said of them."""
+
+
+def _found(question: Question, tabs: Sequence[Tab]) -> dict[str, Found]:
+    """What each tab has: without filters all of them out of one question."""
+    if question.filters:
+        return {tab.name: _filtered(question, tab) for tab in tabs}
+    names = sorted({tab.statistic for tab in tabs if tab.statistic})
+    period = question.period
+    rows = question.statistics.breakdowns(question.site, names, period.start, period.end)
+    return {tab.name: (rows.get(tab.statistic), "") for tab in tabs}
+
+
+def _filtered(question: Question, tab: Tab) -> Found:
+    if not tab.dimension:
+        return None, ""
+    found = filtering.answer(question.statistics, question.site, tab.dimension, question.filters, question.period)
+    if found is None or (tab.statistic == "source_goals" and found.table.statistic != "source_goals"):
+        return None, ""
+    breakdown = filtering.asked(question.statistics, question.site, found, question.period)
+    place = found.table.second == tab.dimension
+    return replace(breakdown, rows=[_turned(row, tab, second=place) for row in breakdown.rows]), found.note
+
+
+def _turned(row: BreakdownRow, tab: Tab, *, second: bool) -> BreakdownRow:
+    """A row of a table of pairs as if it were one of the tab's own: its key where the tab looks for it."""
+    key = row.key2 if second and row.key1 != OTHER else row.key1
+    detail = "" if tab.statistic != "sources" or tab.second else row.key2 if not second else ""
+    return replace(row, key1=detail if tab.second else key, key2=key if tab.second else detail)
+
+
+def _card(question: Question, kind: Kind, tab: Tab, breakdown: Breakdown | None, note: str) -> Card:
+    if tab.shape == "never":
+        return Card(kind, tab, empty=tab.note)
+    if breakdown is None:
+        return _unanswered(question, kind, tab)
     if breakdown.first_day is None or breakdown.last_day is None:
-        return _nothing(statistics, site, kind, today)
-    covered = custom(breakdown.first_day, breakdown.last_day)
-    return _filled(kind, period, covered, breakdown.rows)
-
-
-def _filled(kind: Kind, period: Period, covered: Period, rows: Sequence[BreakdownRow]) -> Card:
-    ordered = sorted(rows, key=lambda row: (row.key1 == OTHER, -row.value, row.key1, row.key2))
-    loud = [row for row in ordered if not count(_estimate(row)).limit]
-    quiet = [row for row in ordered if count(_estimate(row)).limit]
-    drawn = _rows(loud)
-    others = [row for row in drawn if row.other]
-    named = [row for row in drawn if not row.other]
+        return _nothing(question, kind, tab)
+    rows = _rows(question, tab, breakdown, _summed(tab, breakdown.rows))
+    quiet = [] if tab.shape in ("ordered", "funnel") else _quiet(rows)
+    silent = {row.key for row in quiet}
+    loud = [row for row in rows if row.key not in silent]
+    named = [row for row in loud if not row.other]
+    others = [row for row in loud if row.other]
+    shown = named if tab.shape in ("ordered", "funnel") else named[:SHOWN]
     return Card(
         kind,
-        rows=[*named[:SHOWN], *others],
-        more=named[SHOWN:],
-        quiet=sorted(row.key1 for row in quiet),
-        quiet_label=_quiet_label(quiet, bool(loud)),
-        covers="" if covered.days == period.days else f"These cover {covered.label} only: whole weeks or months.",
-        empty="" if loud else "Nothing stands out from the noise in these days. A longer period shows more.",
+        tab,
+        rows=[*shown, *others],
+        more=len(named) - len(shown),
+        quiet=sorted(row.label for row in quiet),
+        quiet_label=_quiet_label(quiet, more=bool(loud)),
+        covers=_covers(question.period, breakdown),
+        note=note,
+        empty="" if loud else _silence(rows),
     )
 
 
-def _rows(loud: Sequence[BreakdownRow]) -> list[Row]:
-    top = max((_estimate(row).value + _estimate(row).margin for row in loud), default=1)
+def _quiet(rows: Sequence[Row]) -> list[Row]:
+    """The rows that may be noise alone. Among hundreds a few are larger than their noise by chance: there the mark is
+    so high that one in twenty cards has one such row.
+    """
+    mark = NormalDist().inv_cdf(1 - CHANCE / max(len(rows), FEW))
+    return [row for row in rows if not row.other and (row.figure.limit or row.value < mark * row.sigma)]
+
+
+def _silence(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "Nothing was counted here in these days, or nothing often enough to be named."
+    return "Nothing stands out from the noise in these days. A longer period shows more."
+
+
+def _summed(tab: Tab, rows: Iterable[BreakdownRow]) -> list[tuple[str, str, Estimate, int]]:
+    """(key, detail, sum, periods) of each key of the tab: where a table has two, over all of the other."""
+    found: dict[str, list[BreakdownRow]] = {}
+    for row in rows:
+        key = row.key2 if tab.second and row.key1 != OTHER else row.key1
+        found.setdefault(f"{row.key1} {row.key2}" if tab.shape == "funnel" else key, []).append(row)
     return [
-        Row(
-            row.key1,
-            "" if row.key2 == row.key1 else row.key2,
-            count(_estimate(row)),
-            round(100 * max(0, row.value - _estimate(row).margin) / top, 1),
-            round(100 * (row.value + _estimate(row).margin) / top, 1),
-            row.key1 == OTHER,
-        )
-        for row in loud
+        (key, _detail(tab, same), total(Estimate(r.value, r.sigma) for r in same), max(r.periods for r in same))
+        for key, same in found.items()
     ]
 
 
-def _quiet_label(quiet: Sequence[BreakdownRow], more: bool) -> str:
+def _detail(tab: Tab, rows: Sequence[BreakdownRow]) -> str:
+    """The channel of a source; a source that has the name of its channel needs none."""
+    first = rows[0]
+    return first.key2 if tab.statistic == "sources" and not tab.second and first.key2 != first.key1 else ""
+
+
+Sum = tuple[str, str, Estimate, int]
+
+
+def _rows(question: Question, tab: Tab, breakdown: Breakdown, sums: Sequence[Sum]) -> list[Row]:
+    whole = _visitor_days(question, breakdown) if tab.shape == "rate" else None
+    top = max((e.value + e.margin for _, _, e, _ in sums if count(e).limit is False), default=0) or 1
+    return [_row(question, tab, breakdown, each, top, whole) for each in _in_order(tab, sums)]
+
+
+def _in_order(tab: Tab, sums: Sequence[Sum]) -> list[Sum]:
+    if tab.shape == "ordered":
+        place = {key: n for n, key in enumerate(tab.labels or ())}
+        return sorted(sums, key=lambda each: place.get(each[0], len(place)))
+    if tab.shape == "funnel":
+        return sorted(sums, key=lambda each: (each[0].startswith(OTHER), each[0]))
+    return sorted(sums, key=lambda each: (each[0] == OTHER, -each[2].value, each[0]))
+
+
+def _row(question: Question, tab: Tab, breakdown: Breakdown, each: Sum, top: float, whole: Estimate | None) -> Row:
+    key, detail, sum_, periods = each
+    other = key.split(" ")[0] == OTHER
+    missing = 0 if other else breakdown.periods - periods
+    chosen = filtering.clicked(tab.dimension, key) if tab.dimension and key and not other else None
+    return Row(
+        key,
+        _label(tab, key),
+        detail,
+        count(sum_),
+        round(min(100, max(0, 100 * (sum_.value - sum_.margin) / top)), 1),
+        round(min(100, max(0, 100 * (sum_.value + sum_.margin) / top)), 1),
+        other,
+        filter=chosen,
+        chosen=chosen in question.filters,
+        periods=f"in {periods:,} of {breakdown.periods:,} {grain(breakdown, 2)}" if missing > 0 else "",
+        rate=share(sum_, whole) if whole and not other else None,
+        value=sum_.value,
+        sigma=sum_.sigma,
+    )
+
+
+def _label(tab: Tab, key: str) -> str:
+    if key == "":
+        return "(no channel)" if tab.second else "(none)"
+    if tab.shape == "funnel":
+        name, _, step = key.rpartition(" ")
+        return f"{name}, step {step}" if step.isdecimal() else OTHER
+    return (tab.labels or {}).get(key) or called(tab.dimension, key)
+
+
+def _visitor_days(question: Question, breakdown: Breakdown) -> Estimate | None:
+    """All visitor-days of the days a breakdown covers."""
+    if breakdown.first_day is None or breakdown.last_day is None:
+        return None
+    days = question.statistics.daily(question.site, breakdown.first_day, breakdown.last_day)
+    return total(Estimate(row.value, row.sigma) for row in days if row.metric == "visitors")
+
+
+def grain(breakdown: Breakdown, number: int) -> str:
+    """What the periods of a breakdown are called."""
+    if breakdown.first_day is None or breakdown.last_day is None or not breakdown.periods:
+        return ""
+    days = ((breakdown.last_day - breakdown.first_day).days + 1) / breakdown.periods
+    one, many = next((words for size, words in GRAINS.items() if days <= size), ("month", "months"))
+    return one if number == 1 else many
+
+
+def _covers(period: Period, breakdown: Breakdown) -> str:
+    """Which days the rows are of, when it is not all of them."""
+    if breakdown.first_day is None or breakdown.last_day is None:
+        return ""
+    covered = custom(breakdown.first_day, breakdown.last_day)
+    if covered.days == period.days:
+        return ""
+    return f"Of these days, {breakdown.periods:,} whole {grain(breakdown, breakdown.periods)}: {covered.label}."
+
+
+def _quiet_label(quiet: Sequence[Row], *, more: bool) -> str:
     if not quiet:
         return ""
-    most = max(limit(_estimate(row)) for row in quiet)
+    most = max(limit(Estimate(row.value, row.sigma)) for row in quiet)
     return f"{len(quiet):,}{' more' if more else ''}, each fewer than about {most:,}"
 
 
-def _nothing(statistics: Statistics, site: str, kind: Kind, today: date) -> Card:
-    newest = _newest(statistics, site, kind, today)
-    if newest is None:
-        return Card(kind, empty=f"Counting. {NOT_YET} First figures by {long(first_breakdown(today))} at the latest.")
-    return Card(kind, empty=f"{NOT_YET} None lies within these days.", nearest=newest)
+def _nothing(question: Question, kind: Kind, tab: Tab) -> Card:
+    """No period of this table lies within the days: when the first comes, or where the newest is."""
+    newest = newest_of(question, tab.statistic)
+    if newest:
+        return Card(kind, tab, empty=f"{NOT_YET} None lies within these days.", nearest=newest)
+    if question.statistics.newest_periods(question.site, ["pages", "sources"]):
+        return Card(kind, tab, empty=_why_never(tab))
+    by = long(first_breakdown(question.today))
+    return Card(kind, tab, empty=f"Counting. {NOT_YET} First figures by {by} at the latest.")
 
 
-def _newest(statistics: Statistics, site: str, kind: Kind, today: date) -> Period | None:
-    """The last days for which this breakdown was released."""
-    last = statistics.breakdown(site, kind.statistic, EARLIEST, today).last_day
-    ends = [release.period_start for release in statistics.releases(site) if release.period_end == last]
-    return custom(min(ends), last) if last and ends else None
+def _why_never(tab: Tab) -> str:
+    if tab.statistic == "source_goals":
+        return (
+            "Two things at once are released from 2,000 visitors a day on, or where the site asks for it "
+            "(crossed = true in sites.toml)."
+        )
+    if tab.statistic in ("goals", "funnels"):
+        return f"No {tab.statistic} have been counted. They are declared in sites.toml; pages tell when one is reached."
+    return "Nothing of this kind has been counted. A site that is counted from its logs has less to tell."
+
+
+def _unanswered(question: Question, kind: Kind, tab: Tab) -> Card:
+    """Why these rows cannot be filtered so, and which filter comes nearest."""
+    chosen = question.filters[-1]
+    beside = filtering.table_of(chosen.dimension, tab.dimension) if tab.dimension else None
+    what = " and ".join(each.title.lower() for each in question.filters)
+    if beside and len(question.filters) > 1:
+        return Card(kind, tab, empty="Three things at once are never released.", widen=[chosen])
+    return Card(kind, tab, empty=f"{tab.title} by {what}: these are not released together.", widen=())
+
+
+def newest_of(question: Question, statistic: str) -> Period | None:
+    """The newest period for which a statistic was released."""
+    found = question.statistics.newest_periods(question.site, [statistic]).get(statistic)
+    return custom(*found) if found else None
 
 
 def first_breakdown(today: date) -> date:
@@ -126,5 +313,6 @@ def first_breakdown(today: date) -> date:
     return (today.replace(day=28) + 4 * DAY).replace(day=1)
 
 
-def _estimate(row: BreakdownRow) -> Estimate:
-    return Estimate(row.value, row.sigma)
+def chips(found: Sequence[Filter]) -> list[tuple[str, str, Mapping[str, str]]]:
+    """Each filter as (dimension, value in words, the filters that are left without it)."""
+    return [(f.title, called(f.dimension, f.value), {o.dimension: o.value for o in found if o != f}) for f in found]

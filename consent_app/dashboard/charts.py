@@ -51,6 +51,8 @@ class Mark:
     label: str
     figure: Figure
     lone: bool
+    start: date
+    end: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ def _marks(points: Sequence[Point], top: int) -> Iterator[Mark]:
             point.label,
             count(e),
             not any(p.estimate for p in (*points[max(index - 1, 0) : index], *points[index + 1 : index + 2])),
+            point.start,
+            point.end,
         )
 
 

@@ -1,28 +1,30 @@
-"""The dashboard's two pages: all sites of an account, and one site for one period."""
+"""The dashboard's pages: all sites of an account, one site for one period, one card of it in full."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Any
-
-from flask import Blueprint, current_app, g, render_template, request
+from flask import Blueprint, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
 from anonymiser.errors import StatisticsError
-from consent_app.dashboard import login
-from consent_app.dashboard.certainty import certainty
-from consent_app.dashboard.overview import METRICS, Asked, view
-from consent_app.dashboard.periods import BEFORE, COMPARISONS, DEFAULT, NAMES, Period, PeriodError, asked, named
-from consent_app.dashboard.standing import late, local_day, summary, waiting
+from consent_app.dashboard import login, notebook_pages, shares
+from consent_app.dashboard.notebook import Notebook, SavedView
+from consent_app.dashboard.sight import visible, visible_site
+from consent_app.dashboard.site_page import Place, site_page, table_page
+from consent_app.dashboard.standing import overview
 from consent_app.errors import NotFoundError
 from consent_app.rooms import rooms
-from consent_app.sites import Site
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
 blueprint.register_blueprint(login.blueprint)
-blueprint.before_request(login.require_user)
+blueprint.register_blueprint(notebook_pages.blueprint)
+blueprint.register_blueprint(shares.blueprint)
+
+
+@blueprint.before_request
+def _require_user() -> ResponseReturnValue | None:
+    """A shared page asks for its own link, every other one for an account."""
+    return None if request.blueprint == "dashboard.shares" else login.require_user()
 
 
 @blueprint.after_request
@@ -47,75 +49,32 @@ def _missing(error: NotFoundError) -> ResponseReturnValue:
 
 @blueprint.get("/")
 def sites() -> ResponseReturnValue:
-    """Every site the account may see, with a sparkline and yesterday's figures."""
+    """Every site the account may see, with a sparkline and yesterday's figures, and the sum of all of them."""
     here = rooms()
-    now = here.settings.clock()
-    return render_template("dashboard/sites.html", summaries=[summary(here.statistics, s, now) for s in _visible()])
+    found = overview(here.statistics, visible(), here.settings.clock())
+    return render_template("dashboard/sites.html", overview=found)
 
 
 @blueprint.get("/<key>")
 def site(key: str) -> ResponseReturnValue:
     """One site's figures. Raises NotFoundError for a site the account may not see; 400 for dates nobody can read."""
-    shown = _site(key)
-    here = rooms()
-    now = here.settings.clock()
-    today = local_day(now, shown.zone)
-    releases = here.statistics.releases(key)
-    common = {"site": shown, "others": [s for s in _visible() if s.key != key], "today": today}
-    if not releases:
-        return render_template("dashboard/site.html", **common, waiting=waiting(today))
-    first = min(release.period_start for release in releases)
-    period, problem = _period(request.args, today, first)
-    question = Asked(period, _choice("metric", METRICS, "views"), _choice("compare", COMPARISONS, BEFORE))
-    page = render_template(
-        "dashboard/site.html",
-        **common,
-        asked=question,
-        kept=_kept(question),
-        view=view(here.statistics, key, question, first, today),
-        sure=certainty(releases[-1]),
-        late=late(here.statistics.newest_day(key), now, shown.zone),
-        names=NAMES,
-        comparisons=COMPARISONS,
-        problem=problem,
-        dates=_dates(period, problem),
+    shown = visible_site(key)
+    return site_page(shown, _place(key), others=[s for s in visible() if s.key != key], saved_views=_saved(key))
+
+
+@blueprint.get("/<key>/table/<name>")
+def table(key: str, name: str) -> ResponseReturnValue:
+    """One card in full. Raises NotFoundError for a site the account may not see, and for a card that is not there."""
+    return table_page(visible_site(key), _place(key), name, saved_views=_saved(key))
+
+
+def _saved(key: str) -> list[SavedView]:
+    """The account's own views of the site."""
+    return [view for view in Notebook.of(rooms().settings, key).pages().views if view.by == g.user.name]
+
+
+def _place(key: str) -> Place:
+    return Place(
+        to=lambda query: url_for("dashboard.site", key=key, **query),
+        table=lambda name, query: url_for("dashboard.table", key=key, name=name, **query),
     )
-    return page, 400 if problem else 200
-
-
-def _visible() -> list[Site]:
-    return [s for s in rooms().sites if g.user.may_see(s.key)]
-
-
-def _site(key: str) -> Site:
-    """A site that is not there and one that may not be seen get the same answer."""
-    for shown in _visible():
-        if shown.key == key:
-            return shown
-    raise NotFoundError("there is no such site among those of this account")
-
-
-def _choice(name: str, choices: Mapping[str, str], usual: str) -> str:
-    chosen = request.args.get(name, usual)
-    return chosen if chosen in choices else usual
-
-
-def _kept(question: Asked) -> dict[str, str]:
-    """What a link to other days keeps in the address."""
-    usual = Asked(question.period)
-    chosen = {"metric": question.metric, "compare": question.comparison}
-    return {name: value for name, value in chosen.items() if value not in (usual.metric, usual.comparison)}
-
-
-def _period(arguments: Mapping[str, str], today: date, first: date) -> tuple[Period, PeriodError | None]:
-    """The period asked for; when it cannot be read, the usual one and what is wrong."""
-    try:
-        return asked(arguments, today, first), None
-    except PeriodError as problem:
-        return named(DEFAULT, today, first), problem
-
-
-def _dates(period: Period, problem: PeriodError | None) -> dict[str, Any]:
-    """What stands in the two date fields: what was typed when it was wrong, else the days shown."""
-    shown = {"from": period.start.isoformat(), "to": period.end.isoformat()}
-    return {name: request.args.get(name, "")[:10] for name in shown} if problem and problem.field else shown

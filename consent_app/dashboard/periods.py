@@ -9,17 +9,25 @@ from typing import Final
 
 NAMES: Final = {
     "yesterday": "Yesterday",
+    "day-before": "Day before",
     "7d": "7 days",
     "28d": "28 days",
     "month": "This month",
     "last-month": "Last month",
+    "year": "This year",
     "12m": "12 months",
     "all": "All time",
 }
+# As in Plausible: D is the newest day, E the one before it; C chooses dates, X compares.
+KEYS: Final = {
+    "yesterday": "D", "day-before": "E", "7d": "W", "28d": "T", "month": "M", "last-month": "P", "year": "Y",
+    "12m": "L", "all": "A",
+}  # fmt: skip
 DEFAULT: Final = "28d"
 BEFORE: Final = "before"
 YEAR: Final = "year"
-COMPARISONS: Final = {BEFORE: "the days before", YEAR: "a year earlier"}
+OFF: Final = "off"
+COMPARISONS: Final = {BEFORE: "the days before", YEAR: "a year earlier", OFF: "nothing"}
 EARLIEST: Final = date(2000, 1, 1)
 DAY: Final = timedelta(days=1)
 
@@ -72,12 +80,14 @@ class Period:
         """The same days of last year: by date for a month, else 52 weeks earlier, on the same weekdays."""
         if self.name == "all":
             return None
-        if self.name in ("month", "last-month"):
+        if self.name in ("month", "last-month", "year"):
             return custom(_year_before(self.start), _year_before(self.end))
         return custom(self.start - 364 * DAY, self.end - 364 * DAY)
 
     def compared(self, comparison: str) -> Period | None:
         """The period it is held against; `comparison` is a key of COMPARISONS."""
+        if comparison == OFF:
+            return None
         return self.year_before() if comparison == YEAR else self.before()
 
 
@@ -94,10 +104,12 @@ def named(name: str, today: date, first: date | None) -> Period:
     yesterday = today - DAY
     starts = {
         "yesterday": yesterday,
+        "day-before": yesterday - DAY,
         "7d": today - timedelta(days=7),
         "28d": today - timedelta(days=28),
         "month": today.replace(day=1),
         "last-month": (today.replace(day=1) - DAY).replace(day=1),
+        "year": today.replace(month=1, day=1),
         "12m": _year_before(today),
         "all": min(first or yesterday, yesterday),
     }
@@ -105,6 +117,8 @@ def named(name: str, today: date, first: date | None) -> Period:
         raise PeriodError(f"There is no period of that name. Choose one of: {', '.join(NAMES.values())}.")
     if name == "last-month":
         return Period(name, starts[name], today.replace(day=1) - DAY)
+    if name == "day-before":
+        return Period(name, starts[name], starts[name])
     return Period(name, starts[name], max(starts[name], yesterday))
 
 

@@ -35,9 +35,11 @@ class Series:
         self._site = site
         self._days: dict[date, dict[str, Estimate]] = {}
         self._visitors: dict[Block, tuple[Estimate, bool]] = {}
+        released = statistics.totals(site)
         for period in periods:
-            for row in statistics.daily(site, period.start, period.end):
-                self._days.setdefault(row.day, {})[row.metric] = Estimate(row.value, row.sigma)
+            for day in (period.start + n * DAY for n in range(period.days)):
+                if day in released and day not in self._days:
+                    self._days[day] = {metric: Estimate(*figure) for metric, figure in released[day].items()}
 
     def released(self, period: Period) -> list[date]:
         """The days of the period that have been released, in order."""

@@ -35,7 +35,7 @@ CAMPAIGNS: Final[Shares] = (("autumn-offers", 0.04), ("office-chairs", 0.05), ("
 COUNTRIES: Final[Shares] = (
     ("GB", 0.9), ("IE", 0.03), ("FR", 0.015), ("DE", 0.012), ("US", 0.02), ("NL", 0.008), ("unknown", 0.015),
 )  # fmt: skip
-DEVICES: Final[Shares] = (("desktop", 0.55), ("mobile", 0.4), ("tablet", 0.05))
+DEVICES: Final[Shares] = (("desktop", 0.55), ("phone", 0.4), ("tablet", 0.05))
 BROWSERS: Final[Pairs] = (
     ("Chrome", "Windows", 0.34), ("Safari", "iOS", 0.24), ("Edge", "Windows", 0.17), ("Chrome", "Android", 0.13),
     ("Safari", "macOS", 0.06), ("Firefox", "Windows", 0.025), ("Samsung Internet", "Android", 0.02),
@@ -103,7 +103,7 @@ def _sums(past: Past, visitors: float, number: int) -> Iterator[Sum]:
         for name, part in (("visitors", 1.0), ("views", 2.9), ("visits", 1.15), ("bounces", 0.47))
     )
     yield from (("returning", gap, "", visitors * part) for gap, part in _gaps(number))
-    yield from (("hours", str(hour), "", visitors * weight / sum(HOURS)) for hour, weight in enumerate(HOURS))
+    yield from (("hours", f"{hour:02}", "", visitors * weight / sum(HOURS)) for hour, weight in enumerate(HOURS))
     yield from _pages(past, visitors)
     yield from _visitors(visitors)
     yield from _goals(past, visitors)

@@ -71,6 +71,7 @@ STORES: Final = (
     Store("audit/lock", "that an entry is being added: an empty file", NOBODY, OWN),
     Store("sessions/*", "random numbers of sessions that were ended, for 12 hours: empty files", "staff", OWN),
     Store("api-keys/*", "keys of the statistics API as SHA-256, what each is for, its last day of use", "staff", OWN),
+    Store("dashboard/*", "notes on days, saved views, hashes of shared links; which account wrote them", "staff", OWN),
     Store("stats.duckdb*", "published sums with noise", NO_ONE_KNOWN, "differential privacy; no identifier"),
     Store("spool/*", "facts of page views until the next batch", NO_ONE_KNOWN, "sealed to the key of the hour"),
     Store("private/budget.db*", "what was released already, and with which noise", NO_ONE_KNOWN, OWN),

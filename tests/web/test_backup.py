@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 import threading
 from dataclasses import replace
@@ -23,6 +24,7 @@ from consent_app.errors import SettingsError
 from consent_app.ledger import ConsentRecord, Ledger
 from consent_app.settings import Settings
 from tests.web.conftest import keep_banner
+from tests.web.ledger_places import Place, Server
 from tests.web.ledger_records import TEXT, given
 
 CANARY = "canary-of-the-spool"
@@ -167,3 +169,48 @@ def test_nothing_is_overwritten(used: Path, tmp_path: Path) -> None:
     assert "is there already" in run(used, "restore", file, "--home", used, code=2)
     with pytest.raises(SettingsError, match="there already"):
         backup.save(Settings.from_environment({}, home=used), file, secrets=False)
+
+
+def test_a_home_with_its_ledger_in_postgresql_comes_back_whole(tmp_path: Path, postgresql: Server) -> None:
+    """As docs/operations.md says: the home, its secrets, then the database, each into an empty place."""
+    first, second = (Place(tmp_path, postgresql, postgresql.make("template0")) for _ in range(2))
+    home = tmp_path / "home"
+    assert_done(home, first.url, "init")
+    with Ledger(home / "ledger.db", first.url) as ledger:
+        ledger.archive_notice(TEXT, "2026-11-01")
+        keep_banner(home, ledger)
+        for number in range(20):
+            ledger.append(shown(number))
+    at = datetime.now(UTC) - timedelta(hours=3)
+    HourKeys(home / "private").provide(home / "spool", at)
+    with Spool(home / "spool", clock=lambda: at) as spool:
+        spool.add([Fact("kent", at.date().isoformat(), "pages", f"/{CANARY}", "", 1)] * 5)
+    assert_done(home, first.url, "batch")
+    files = tmp_path / "home.tar", tmp_path / "secrets.tar"
+    said = assert_done(home, first.url, "backup", files[0])
+    assert "back them up with pg_dump" in said
+    assert_done(home, first.url, "backup", "--secrets", files[1])
+    dumped = psql(postgresql, "pg_dump", first.url)
+    assert not any(CANARY.encode() in content for content in (*(file.read_bytes() for file in files), dumped))
+    assert "ledger.db" not in names_in(files[0])
+    assert_done(home, "", "restore", *files, "--home", tmp_path / "new")
+    psql(postgresql, "psql", second.url, dumped)
+    assert "FAIL" not in assert_done(tmp_path / "new", second.url, "verify")
+    assert_done(tmp_path / "new", second.url, "batch")
+    with Ledger(tmp_path / "new" / "ledger.db", second.url) as ledger:
+        assert len(ledger.history(given(19).id)) == 1
+        ledger.append(shown(300))
+        ledger.sequence()
+    assert "FAIL" not in assert_done(tmp_path / "new", second.url, "verify")
+
+
+def psql(server: Server, program: str, url: str, content: bytes = b"") -> bytes:
+    command = [str(server._bin / program), *(["-q", "-v", "ON_ERROR_STOP=1"] if program == "psql" else []), url]
+    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+
+
+def assert_done(home: Path, url: str, *words: str | Path) -> str:
+    environment = {"CONSENT_HOME": str(home), "CONSENT_LEDGER_URL": url}
+    result = CliRunner().invoke(main, [str(word) for word in words], env=environment)
+    assert result.exit_code == 0, result.output
+    return result.output

@@ -30,7 +30,8 @@ What = Literal[
     "account added", "account changed", "account disabled", "password changed",
     "second factor on", "second factor off", "recovery code used", "recovery codes made",
     "keys rotated", "key added", "key revoked", "export", "backup", "erasure", "correction", "objection",
-    "complaint answered", "hold added", "hold ended", "retention run", "settings changed", "refused",
+    "complaint answered", "notebook changed", "hold added", "hold ended", "retention run", "settings changed",
+    "refused",
 ]  # fmt: skip
 WHATS: Final[tuple[What, ...]] = get_args(What)
 NOBODY: Final = ""

@@ -23,7 +23,7 @@ from consent_app import totp
 from consent_app.errors import UsersError
 from consent_app.private_files import make_private_folder, replace_private
 from consent_app.settings import Settings, read_keys
-from consent_app.users import User, Users, hashed, is_hash_of
+from consent_app.users import User, Users, hashed_code, is_hash_of
 
 KEY_FILE: Final = "factors.keys"
 _NONCE: Final = 12
@@ -78,7 +78,7 @@ class SecondFactors:
     def renew_recovery(self, name: str) -> tuple[str, ...]:
         """New recovery codes in the place of all before. Raises UsersError."""
         codes = totp.new_recovery_codes()
-        kept = tuple(hashed(code) for code in codes)
+        kept = tuple(hashed_code(code) for code in codes)
         self._users.change(name, lambda user: replace(user, recovery=kept))
         return codes
 
@@ -88,7 +88,7 @@ class SecondFactors:
 
     def _turn_on(self, name: str, sealed: str, step: int) -> tuple[str, ...]:
         codes = totp.new_recovery_codes()
-        kept = tuple(hashed(code) for code in codes)
+        kept = tuple(hashed_code(code) for code in codes)
         self._users.change(name, lambda user: replace(user, totp=sealed, offered="", recovery=kept, step=step))
         return codes
 

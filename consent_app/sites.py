@@ -162,7 +162,7 @@ def _hostname(host: str) -> str:
 _HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _ORIGIN = rf"https?://({_HOST}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?"
 _PATH = r"/\S{0,255}"
-TAKEN: Final = ("login", "logout", "account", "records")
+TAKEN: Final = ("login", "logout", "account", "records", "shared")
 MOST_STEPS: Final = 6
 
 

@@ -43,9 +43,14 @@ def _nobody() -> str:
 _NOBODY: Final = _nobody()
 
 
-def hashed(text: str) -> str:
-    """A salted Argon2id hash of a random text; people's passwords get a dearer one."""
-    return _LIGHT.hash(text)
+def hashed(password: str) -> str:
+    """A salted Argon2id hash of a password."""
+    return _HASHER.hash(password)
+
+
+def hashed_code(code: str) -> str:
+    """A salted Argon2id hash of a random code, cheaper than that of a password."""
+    return _LIGHT.hash(code)
 
 
 def is_hash_of(kept: str, text: str) -> bool:
@@ -127,13 +132,13 @@ class Users:
         """Add a user, or give one a new password, role and sites; a second factor stays. Raises UsersError."""
         name = name.strip().lower()
         check_password(name, password)
-        fresh = User(name, role, sites, password=_HASHER.hash(password))
+        fresh = User(name, role, sites, password=hashed(password))
         return self._keep(name, lambda old: _kept_factor(fresh, old) if old else fresh)
 
     def set_password(self, name: str, password: str) -> User:
         """Give an active user a new password, which ends every session. Raises UsersError."""
         check_password(name, password)
-        new = _HASHER.hash(password)
+        new = hashed(password)
         return self.change(name, lambda user: replace(user, password=new))
 
     def disable(self, name: str) -> None:

@@ -90,7 +90,8 @@ def second_factor() -> ResponseReturnValue:
     user, after = sessions.half(rooms().settings.clock())
     if user is None:
         ended = "late" if "half" in session else None
-        session.clear()
+        if ended:
+            session.clear()
         return redirect(url_for("dashboard.login.sign_in", ended=ended), 303)
     form = Code()
     if request.method == "GET":

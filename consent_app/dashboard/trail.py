@@ -17,11 +17,13 @@ from consent_app.users import Role
 
 READERS: Final[tuple[Role, ...]] = ("admin", "auditor")
 PAGE: Final = 100
+KINDS: Final = ("note", "view", "share", "remove")
 
 # What else of the dashboard leaves an entry once it was done: endpoint -> what it is.
 WATCHED: Final[Mapping[str, What]] = {
     "dashboard.records.answer": "complaint answered",
     "dashboard.exports.export": "export",
+    "dashboard.notebook.write": "notebook changed",
 }
 
 blueprint = Blueprint("trail", __name__, url_prefix="/records/audit")
@@ -71,9 +73,13 @@ def watch(answer: Response) -> Response:
 
 
 def _about(what: What) -> str:
-    """Which part of the dashboard, and of which site where there is such a site."""
-    site = (request.view_args or {}).get("key", "") if what != "refused" else ""
-    return f"{(request.endpoint or '').removeprefix('dashboard.')} {site}".strip()
+    """Which part of the dashboard, of which site where there is such a site, and what was done to its notebook."""
+    part = (request.endpoint or "").removeprefix("dashboard.")
+    if what == "refused":
+        return part
+    kind = request.form.get("what", "")
+    known = (part, (request.view_args or {}).get("key", ""), kind if kind in KINDS else "")
+    return " ".join(filter(None, known))
 
 
 def _filtered(found: Iterator[Entry], asked: dict[str, str]) -> Iterator[Entry]:

@@ -121,7 +121,8 @@ def test_a_person_sets_a_second_factor_up_and_signs_in_with_it(context: BrowserC
 @pytest.mark.browser
 @pytest.mark.slow
 def test_axe_finds_nothing_at_the_door(context: BrowserContext, house: tuple[str, Rooms], axe: str) -> None:
-    page, faults = context.new_page(), []
+    page = context.new_page()
+    faults: list[str] = []
 
     def sees(state: str) -> None:
         page.evaluate(axe)

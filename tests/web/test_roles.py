@@ -48,6 +48,8 @@ DASHBOARD: Final[Mapping[str, set[str]]] = {
     "GET dashboard.site": OF_KENT,
     "GET dashboard.table": OF_KENT,
     "GET dashboard.exports.export": OF_KENT,
+    "GET dashboard.notebook.notebook": OF_KENT,
+    "POST dashboard.notebook.write": OF_KENT,  # notes and links are an admin's: tests/web/test_notebook.py
     "GET dashboard.records.activities": READERS,
     "GET dashboard.records.complaints": READERS,
     "GET dashboard.records.complaint": READERS & OF_KENT,
@@ -71,14 +73,16 @@ DOOR = {
 KEYED = {"POST stats_api.query"}
 # For everybody, and the same for everybody: no page here knows who is signed in.
 OPEN = {
-    "GET static", "GET banner.show_fragment", "GET banner.show_preferences", "GET banner.show_insert",
-    "GET banner.show_config", "GET banner.show_mode", "GET banner.show_loader", "GET banner.show_file",
-    "GET banner.show_gpc", "GET preference.state", "POST preference.decide_by_script", "POST preference.hand_over",
-    "DELETE preference.withdraw", "POST preference.decide_by_form", "GET preference.cookies", "POST collect.collect",
-    "GET operations.front", "GET operations.healthz", "GET operations.readyz", "GET operations.metrics",
-    "GET operations.security", "GET transparency.checkpoint", "GET transparency.key", "GET transparency.notice",
-    "GET transparency.tile", "GET transparency.year_file", "GET transparency.verify", "GET transparency.verify_alone", "GET transparency.asset",
-    "GET transparency.proof", "GET transparency.receipt", "GET transparency.receipt_page",
+    "GET static", "GET banner.show_details", "GET banner.show_look", "GET dashboard.shares.shared",
+    "GET dashboard.shares.table", "POST dashboard.shares.enter", "GET banner.show_fragment",
+    "GET banner.show_preferences", "GET banner.show_insert", "GET banner.show_config", "GET banner.show_mode",
+    "GET banner.show_loader", "GET banner.show_file", "GET banner.show_gpc", "GET preference.state",
+    "POST preference.decide_by_script", "POST preference.hand_over", "DELETE preference.withdraw",
+    "POST preference.decide_by_form", "GET preference.cookies", "POST collect.collect", "GET operations.front",
+    "GET operations.healthz", "GET operations.readyz", "GET operations.metrics", "GET operations.security",
+    "GET transparency.checkpoint", "GET transparency.key", "GET transparency.notice", "GET transparency.tile",
+    "GET transparency.year_file", "GET transparency.verify", "GET transparency.verify_alone",
+    "GET transparency.asset", "GET transparency.proof", "GET transparency.receipt", "GET transparency.receipt_page",
     "GET transparency.receipt_file", "GET rights.overview", "POST rights.overview_by_receipt", "POST rights.copy",
     "POST rights.erase", "GET rights.erased", "GET rights.erasure_receipt", "GET rights.erasure_proof",
     "POST rights.stop", "GET rights.style", "GET complaints.offer", "POST complaints.take", "GET complaints.show",
@@ -175,6 +179,28 @@ def test_a_session_changes_nothing_on_the_open_routes(house: House) -> None:
             if len({*statuses.values()}) > 1 or max(statuses.values()) >= 500:
                 different.append(f"{name}: {statuses}")
     assert different == []
+
+
+def test_every_answer_carries_its_headers(house: House) -> None:
+    """Every route, so that no page is forgotten: policy with Trusted Types, no sniffing, no cookie, no cache."""
+    wrong = []
+    for method, name, rule in routes(house.app):
+        answer = house.clients["admin"].open(address(house, rule), method=method)
+        answer.close()
+        policy = answer.headers.get("Content-Security-Policy", "")
+        page = answer.mimetype == "text/html" and name != "GET transparency.verify_alone"
+        demanded = ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"]
+        demanded += ["require-trusted-types-for 'script'", "trusted-types"] if page else []
+        has_policy = all(part in policy for part in demanded) and "unsafe" not in policy and "http" not in policy
+        if answer.status_code not in (204, 303, 308) and not has_policy and "verify_alone" not in name:
+            wrong.append(f"{name} {answer.status_code}: {policy}")
+        if answer.headers.get("X-Content-Type-Options") != "nosniff":
+            wrong.append(f"{name}: sniffed")
+        if name in DASHBOARD and answer.headers.get("Cache-Control") != "no-store":
+            wrong.append(f"{name}: cached")
+        if page and not answer.headers.get("Referrer-Policy"):
+            wrong.append(f"{name}: tells where people come from")
+    assert wrong == []
 
 
 def test_no_route_shows_a_viewer_of_one_site_anything_of_another(house: House) -> None:

@@ -106,7 +106,7 @@ def test_a_code_is_good_once_though_many_try_at_once(factors: SecondFactors, use
     assert user
     for typed, kind in ((code, "code"), (codes[0], "recovery code")):
         with ThreadPoolExecutor(4) as pool:
-            taken = list(pool.map(lambda _, typed=typed: factors.take(user, typed), range(4)))  # type: ignore[misc]
+            taken = list(pool.map(lambda _, typed=typed: factors.take(user, typed), range(4)))
         assert sorted(filter(None, taken)) == [kind]
     clock.forward(seconds=30)
     assert take(factors, users, totp.code(secret, int(clock.now.timestamp()))) == "code"
@@ -214,6 +214,13 @@ def test_there_are_five_minutes_between_the_factors(mary: Rooms, client: FlaskCl
     assert late.location == "/dashboard/login?ended=late"
     assert "within 5 minutes" in told(client.get(late.location))
     assert client.get("/dashboard/login/code").status_code == 303, "nobody is half signed in any more"
+
+
+def test_looking_at_the_page_of_the_code_signs_nobody_out(mary: Rooms, client: FlaskClient) -> None:
+    sign_in(client)
+    assert client.get("/dashboard/login/code").location == "/dashboard/login"
+    assert client.get("/dashboard/").status_code == 200
+    assert mary.users.get("mary")
 
 
 def test_guessing_codes_is_slowed_down(mary: Rooms, client: FlaskClient, clock: Clock) -> None:

@@ -8,6 +8,7 @@ Token text is malleable (base64 has several spellings): nothing may be keyed by 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from consent_app.errors import SettingsError
 VALIDITY: Final = timedelta(days=180)
 LONGEST_TOKEN: Final = 2048
 SECOND: Final = "%Y-%m-%dT%H:%M:%SZ"
+_Choice = tuple[tuple[str, bool], ...]
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def receipt(site: str, notice: str, decisions: Mapping[str, bool], now: datetime
     """A new receipt at `now` (UTC): with a random 128-bit id (or the one in `more`) and the second only if given."""
     if any(decisions.values()):
         more["id"] = more.get("id") or secrets.token_hex(16)
-        return Receipt(site, notice, decisions, now.strftime(SECOND), **more)
+        return Receipt(site, notice, decisions, f"{now.isoformat(timespec='seconds')[:19]}Z", **more)
     more.pop("id", None)
     return Receipt(site, notice, decisions, now.date().isoformat(), **more)
 
@@ -106,6 +109,7 @@ class Seal:
         self._keys = list(keys)
         self._clock = clock
         self._opened_permit = lru_cache(maxsize=4096)(self._read_permit)
+        self._made_permit = lru_cache(maxsize=1024)(self._sign_permit)
         self._serializer = lru_cache(maxsize=256)(self._made_serializer)
 
     def token(self, receipt: Receipt) -> str:
@@ -126,7 +130,7 @@ class Seal:
 
     def permit(self, site: str, notice: str, decisions: Mapping[str, bool], day: date, *, explicit: bool = True) -> str:
         """The permit of a decision made on `day` under the notice of that SHA-256; no randomness, no id."""
-        return self._signed("permit", site, [notice[:8], _bits(decisions), day.isoformat(), int(explicit)])
+        return self._made_permit(site, notice[:8], tuple(sorted(decisions.items())), day, explicit)
 
     def check_permit(self, text: str, site: str) -> Permit | None:
         """The permit while it holds, else None. Verdicts on the signature are remembered: many beacons carry each."""
@@ -156,6 +160,9 @@ class Seal:
         except (TypeError, ValueError, AttributeError):
             return None
 
+    def _sign_permit(self, site: str, notice: str, choice: _Choice, day: date, explicit: bool) -> str:
+        return self._signed("permit", site, [notice, _bits(dict(choice)), day.isoformat(), int(explicit)])
+
     def _signed(self, use: str, site: str, body: list[Any]) -> str:
         return str(self._serializer(use, site).dumps(body))
 
@@ -178,7 +185,7 @@ class _Serializer(URLSafeSerializer):
 
     def dump_payload(self, obj: Any) -> bytes:
         """Compact JSON in base64."""
-        return base64_encode(self.serializer.dumps(obj))
+        return base64_encode(_compact(obj))
 
 
 def _bits(decisions: Mapping[str, bool]) -> dict[str, int]:

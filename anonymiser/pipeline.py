@@ -296,6 +296,7 @@ def _record(run: _Run, directory: Path, recorded: Callable[[Removal], None] | No
 def _check_logs(run: _Run, rules: SiteRules, files: Sequence[Path], asked: str) -> None:
     """Refuse bad input before anything is read or remembered."""
     run.holding(rules.key)
+    run.budget.refuse_other_zone(rules.key, rules.timezone)
     weblogs.check_files(files)
     for path in files:
         weblogs.check_format(path, asked)
@@ -321,6 +322,7 @@ def _hold_logs(run: _Run, rules: SiteRules, found: LogCounts, *, ongoing: bool, 
         coverage.refuse_late(rules.key, unwanted)
     wanted = {cell: count for cell, count in found.counts.items() if cell[0] not in unwanted}
     if wanted:
+        run.budget.learn_zone(rules.key, rules.timezone)
         holding.fold({found.digest: LOGS}, wanted)
         holding.save()
     dropped = Counter[str]()

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS cell (
 CREATE INDEX IF NOT EXISTS cell_by_release ON cell (release_id, statistic, metric);
 CREATE TABLE IF NOT EXISTS expired (release_id TEXT PRIMARY KEY REFERENCES release) STRICT;
 CREATE TABLE IF NOT EXISTS source (site TEXT PRIMARY KEY, kind TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS zone (site TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS input (site TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (site, digest)) STRICT;
 CREATE TABLE IF NOT EXISTS removal (segment TEXT PRIMARY KEY, hour TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS run (at TEXT NOT NULL, kind TEXT NOT NULL, counts TEXT NOT NULL) STRICT;
@@ -117,6 +118,22 @@ class Budget:
             connection.execute("INSERT OR IGNORE INTO source VALUES (?, ?)", (site, kind))
         (found,) = self._connection.execute("SELECT kind FROM source WHERE site = ?", (site,)).fetchone()
         return "logs" if found == "logs" else "beacons"
+
+    def refuse_other_zone(self, site: str, zone: str) -> None:
+        """Raise ReleaseConflict if a site's days were cut at another zone's midnight: the hours between the two would
+        be in two answers, once in each of two days.
+        """
+        found = self._connection.execute("SELECT name FROM zone WHERE site = ? AND name <> ?", (site, zone)).fetchone()
+        if found:
+            raise ReleaseConflict(
+                f"site {site!r}: its days are those of {found[0]}, and figures of some are released. Days of {zone} "
+                f"would count hours at their edges twice. Use {found[0]}, or give the site another key in a new --out"
+            )
+
+    def learn_zone(self, site: str, zone: str) -> None:
+        """Remember at whose midnight a site's days are cut: as first said, for ever."""
+        with self._connection as connection:
+            connection.execute("INSERT OR IGNORE INTO zone VALUES (?, ?)", (site, zone))
 
     def knows(self, site: str, digest: str) -> bool:
         """Whether this very input was counted before."""

@@ -112,7 +112,7 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
         if cut < 0:
             pending = (pending + data)[:MAX_PENDING]
             continue
-        yield pending + data[:cut]
+        yield b"".join((pending, memoryview(data)[:cut]))
         pending = data[cut + 1 :]
     if pending:
         yield pending

@@ -33,6 +33,7 @@ AHEAD: Final = 3
 LOOKED_AT: Final = 50
 # Where things stand among a line's parts between quotation marks, and how many of these a format has at least.
 HEAD, REQUEST, ANSWER, REFERRER, AGENT = 0, 1, 2, 3, 5
+ENCODED: Final = (REQUEST, REFERRER, AGENT)  # the same texts again and again: each is kept once
 COMMON: Final = 3
 COMBINED: Final = 7
 # `192.0.2.7 - - [17/May/2026:10:05:03 +0000] ` ends with a second and a zone, before them a minute; the rest is who.
@@ -137,7 +138,7 @@ def _parts(text: bytes, width: int) -> tuple[pa.Table, list[Line]]:
         return "skip"
 
     names = [str(number) for number in range(width)]
-    types = dict.fromkeys(names, TEXT) | {names[HEAD]: pa.binary(), names[ANSWER]: pa.binary()}
+    types = dict.fromkeys(names, pa.binary()) | dict.fromkeys(map(str, ENCODED), TEXT)
     table = csv.read_csv(
         pa.py_buffer(text),
         csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),

@@ -13,9 +13,11 @@ import click
 
 from consent_app.commands.checks import guarded, report
 from consent_app.errors import LedgerError
-from consent_app.ledger import Check, Ledger, dropping, export
+from consent_app.ledger import Check, Ledger, dropping, export, moving
+from consent_app.private_files import require_private
 from consent_app.settings import Settings
 
+URL_FILE: Final = "ledger.url"
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 SINCE: Final = click.option("--since", type=FILE, help="A checkpoint kept from earlier, from which today's must go on.")
 PROOF: Final = click.option("--proof", type=FILE, multiple=True, help="A .tlog-proof that must be of this ledger.")
@@ -67,6 +69,24 @@ def give_copy(folder: Path, year: int | None, records: bool) -> None:
             book.sequence()
         size = book.export(folder, year, records=records)
     click.echo(f"Copied {size} entries to {folder}; verify it with: consent ledger verify {folder}")
+
+
+@ledger.command("copy")
+@click.option("--to", "where", required=True, help="URL of an empty database, or a file that holds it.")
+def move(where: str) -> None:
+    """Copy the whole ledger into another database, for when one machine is not enough any more.
+
+    Stop the server first. Entries, numbers and signed heads are the same; every check is made before it is committed.
+    """
+    settings = Settings.from_environment()
+    url = where
+    if Path(where).is_file():
+        require_private(Path(where))
+        url = Path(where).read_text("utf-8").strip()
+    with opened(settings) as book, Ledger(settings.ledger_file, url) as target:
+        count = moving.copy(book, target)
+    click.echo(f"Copied {count} entries; every check of the copy holds. Put the URL into {settings.secrets / URL_FILE}")
+    click.echo("(mode 0600) before you start the server again, and keep the old database until `consent verify` holds.")
 
 
 @ledger.command()

@@ -19,7 +19,9 @@ _ID: Final = b',"id":"'
 _TIME: Final = b',"time":"'
 _TIME_TO_DAY: Final = len(_TIME) + len("2026-11-24")
 _OF_DAY: Final = len("T09:30:12Z")
-_is_id: Final = re.compile(rb"[0-9a-f]{32}").fullmatch
+_ID_AFTER: Final = len(_ID)
+_ID_LONG: Final = 32
+_DIGITS: Final = b"0123456789abcdef"
 _is_of_day: Final = re.compile(rb"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z").fullmatch
 
 
@@ -41,7 +43,14 @@ class Shapes:
         """The facts of a record filed under that kind and subject. Raises LedgerError, ValueError or TypeError."""
         if kind != ConsentRecord.KIND or not isinstance(record, bytes):
             return _read(kind, subject, record)
-        shape, record_id = _cut(record)
+        # A record without an id is its own shape, with a mark that no record begins with.
+        record_id = None
+        shape = b"-" + record
+        id_at, day_at = record.find(_ID) + _ID_AFTER, record.rfind(_TIME) + _TIME_TO_DAY
+        found, of_day = record[id_at : id_at + _ID_LONG], record[day_at : day_at + _OF_DAY]
+        if id_at < day_at and _is_of_day(of_day) and len(found) == _ID_LONG and not found.translate(None, _DIGITS):
+            shape = record[:id_at] + record[id_at + _ID_LONG : day_at] + record[day_at + _OF_DAY :]
+            record_id = found.decode("ascii")
         facts = self._good.get(shape)
         if facts is None:
             facts = _read(kind, subject, record)
@@ -51,16 +60,6 @@ class Shapes:
         elif subject != record_id:
             raise LedgerError("is filed under another id than its own")
         return facts
-
-
-def _cut(record: bytes) -> tuple[bytes, str | None]:
-    """The shape of a record and its id; one without an id is its own shape, with a mark that no record begins with."""
-    id_at = record.find(_ID) + len(_ID)
-    day_at = record.rfind(_TIME) + _TIME_TO_DAY
-    record_id, of_day = record[id_at : id_at + 32], record[day_at : day_at + _OF_DAY]
-    if _is_id(record_id) and _is_of_day(of_day) and id_at < day_at:
-        return record[:id_at] + record[id_at + 32 : day_at] + record[day_at + _OF_DAY :], record_id.decode("ascii")
-    return b"-" + record, None
 
 
 def _read(kind: str, subject: str | None, content: bytes) -> Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -168,7 +168,7 @@ class Ledger:
         try:
             with self._database.reading.begin() as connection:
                 yield from verification.checks(connection, self._published, signed)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._database.reading.dialect.loaded_dbapi.Error) as error:
             yield verification.Check("ledger file", False, f"{self._database.name} cannot be read ({said(error)})")
 
     def verify_proof(self, name: str, content: bytes) -> verification.Check:
@@ -198,6 +198,13 @@ class Ledger:
     def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that writes, for the tables beside the log: on disk once it ended. Raises UnavailableError."""
         return self._database.write_surely()
+
+    @contextmanager
+    def numbering(self) -> Iterator[Connection]:
+        """A transaction of `writing` in which nobody else can add an entry. Raises UnavailableError."""
+        with self.writing() as connection:
+            self._database.take_numbers(connection)
+            yield connection
 
     def add(self, connection: Connection, record: Record) -> Entry:
         """Add a record within a transaction of `writing`, in which nobody else can add one then."""

@@ -1,6 +1,6 @@
 """A process of its own that appends, sequences and erases, and is killed between any two steps that reach the disk.
 
-Called with a home, a number N and the URL of each database, or "-" for a file: the first process is killed before its
+Called with a home, a number N (or N:M for every M-th) and the URL of each database, or "-" for a file: the first process is killed before its
 step N, the next before the one after; each exits by itself when it has fewer. The ids of appended records go into
 `said.N` as soon as `append` has answered.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,20 @@ def kill_before(step: int) -> None:
     """Let this process die before the step-th of: a commit, an fsync, a rename, a removal of a folder."""
     left = [step]
 
-    def count(*_: Any) -> None:
+    def reached(*_: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **more: Any) -> Any:
-            count()
+            reached()
             return call(*args, **more)
 
         return wrapped
 
     os.fsync, os.replace, os.rmdir = counted(os.fsync), counted(os.replace), counted(os.rmdir)
-    event.listen(Engine, "commit", count)
+    event.listen(Engine, "commit", reached)
 
 
 def live(home: Path, url: str, step: int, said: Path) -> None:
@@ -72,9 +73,9 @@ def cross(home: Path, url: str, step: int, _: Path) -> None:
     ledger.close()
 
 
-def main(lived: Callable[[Path, str, int, Path], None], home: Path, first: int, urls: list[str]) -> None:
+def main(lived: Callable[[Path, str, int, Path], None], home: Path, steps: Iterable[int], urls: list[str]) -> None:
     """One forked child for each step; each has a copy of the home, `home.0`, `home.1` and so on."""
-    for step, url in enumerate(urls, start=first):
+    for step, url in zip(steps, urls, strict=False):
         child = os.fork()
         if child == 0:
             lived(home.with_name(f"{home.name}.{step}"), url.strip("-"), step, home.with_name(f"said.{step}"))
@@ -87,4 +88,5 @@ if __name__ == "__main__":
     words = sys.argv[1:]
     what = cross if words[0] == "--new-year" else live
     words = words[1:] if what is cross else words
-    main(what, Path(words[0]), int(words[1]), words[2:])
+    begin, _, stride = words[1].partition(":")
+    main(what, Path(words[0]), count(int(begin), int(stride or 1)), words[2:])

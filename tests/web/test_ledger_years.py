@@ -165,7 +165,14 @@ def test_what_waits_is_counted_over_all_years(ledger: Any) -> None:
 def killed(place: Place, steps: range) -> list[tuple[Place, int]]:
     copies = [place.copy(place.home.with_name(f"{place.home.name}.{step}")) for step in steps]
     urls = [copy.url or "-" for copy in copies]
-    command = [sys.executable, "-m", "tests.web.ledger_crash_program", "--new-year", str(place.home), str(steps.start)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.web.ledger_crash_program",
+        "--new-year",
+        str(place.home),
+        f"{steps.start}:{steps.step}",
+    ]
     done = subprocess.run([*command, *urls], cwd=ROOT, capture_output=True, text=True, check=True)
     codes = [int(line.split()[1]) for line in done.stdout.splitlines()]
     return list(zip(copies, codes, strict=True))
@@ -174,6 +181,7 @@ def killed(place: Place, steps: range) -> list[tuple[Place, int]]:
 @pytest.mark.slow
 def test_killed_at_any_step_of_new_year_the_chain_is_whole(place: Place) -> None:
     """Each process is to sign what waits, finish 2026, begin 2027 and sign it; the next one finds what it left."""
+    stride = 4 if place.server else 1  # each death needs a database of its own
     place = place.beside("home")
     clock = Clock(IN_2026)
     with place.open(clock) as ledger:
@@ -184,10 +192,10 @@ def test_killed_at_any_step_of_new_year_the_chain_is_whole(place: Place) -> None
         kept = ledger.published.checkpoint()
     ends: list[tuple[Place, int]] = []
     while not ends or ends[-1][1] != 0:
-        ends += killed(place, range(len(ends), len(ends) + AT_ONCE))
+        ends += killed(place, range(len(ends) * stride, (len(ends) + AT_ONCE) * stride, stride))
         assert len(ends) <= MOST_STEPS
     deaths = [here for here, code in ends if code == -9]
-    assert len(deaths) > 20
+    assert len(deaths) * stride > 20
     clock.now = IN_2027
     for here in deaths:
         with here.open(clock) as ledger:

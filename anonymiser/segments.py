@@ -12,6 +12,7 @@ private keys that `hour_keys` keeps; nothing here can.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 HEADER_BYTES: Final = len(MAGIC) + 32
 SEALED_BYTES: Final = 32 + 32 + 16  # what HPKE sends along, the random key, the tag
 TAG_BYTES: Final = 16
+KEY_BYTES: Final = 32
 FRAME: Final = struct.Struct(">IQI")
 """Length of the sealed facts, nonce, CRC-32 of both."""
 OPEN: Final = ".open"
@@ -145,11 +147,14 @@ class Writer:
         if public is None:
             raise NoHourKey(directory, self.hour)
         self.path.with_suffix(BEGUN).touch(mode=0o600)
-        key = AESGCM.generate_key(256)
         header = MAGIC + public
-        sealed = SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public), info=bound(header, self.id))
-        self._write(header + sealed)
-        return bound(header, self.id), AESGCM(key)
+        key = _random_key()
+        try:
+            sealed = SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public), info=bound(header, self.id))
+            self._write(header + sealed)
+            return bound(header, self.id), AESGCM(key)
+        finally:
+            key[:] = bytes(len(key))  # the cipher has a copy of its own, which goes with it
 
     def _frame(self, payload: bytes) -> bytes:
         """The nonce is a new one for every attempt: a frame that was half written is never sealed again with its."""
@@ -235,6 +240,15 @@ def _begin(directory: Path, hour: datetime) -> tuple[str, Path, FileIO]:
         if _lock(file) and path.exists():
             return name, path, file
         file.close()
+
+
+def _random_key() -> bytearray:
+    """A key that can be overwritten: immutable bytes would stay in freed memory, for whoever reads that later."""
+    key = bytearray(KEY_BYTES)
+    with FileIO("/dev/urandom") if Path("/dev/urandom").exists() else BytesIO(secrets.token_bytes(KEY_BYTES)) as source:
+        if source.readinto(key) != KEY_BYTES:
+            raise OSError(errno.EIO, "the system's randomness could not be read")
+    return key
 
 
 def _private(path: str, flags: int) -> int:

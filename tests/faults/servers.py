@@ -8,10 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from email.message import Message
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from secrets import token_hex
@@ -38,7 +38,7 @@ class Answer:
     """What came back."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
@@ -62,12 +62,18 @@ def consent(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess
 class Served:
     """`consent serve` on a free port; killed at the end if it was not stopped before. `said` is what it printed."""
 
-    def __init__(self, home: Path, workers: int = 1, **more: str) -> None:
+    def __init__(self, home: Path, workers: int = 1, server: str = "", **more: str) -> None:
         self.settings = Settings.from_environment({}, home=home)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.log = home.parent / f"{home.name}.{self.port}.log"
-        bind = ("--bind", f"127.0.0.1:{self.port}", "--workers", str(workers))
+        bind = (
+            "--bind",
+            f"127.0.0.1:{self.port}",
+            "--workers",
+            str(workers),
+            *(["--server", server] if server else []),
+        )
         limits = {"CONSENT_DECISIONS_PER_MINUTE": "100000", "CONSENT_BEACONS_PER_MINUTE": "100000"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -130,7 +136,7 @@ class Served:
         try:
             connection.request(method, path, body, {"Host": "kent.localhost:8000", **headers})
             answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            return Answer(answer.status, answer.msg, answer.read())
         finally:
             connection.close()
 

@@ -97,8 +97,8 @@ def command(home: Path, *words: str) -> tuple[int, str]:
 def test_a_batch_of_the_future_leaves_the_present_its_key(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert command(home, "init")[0] == 0
-    now = datetime.now(UTC)
-    with Spool(home / "spool", clock=lambda: now) as spool:
+    with Spool(home / "spool", clock=lambda: datetime.now(UTC)) as spool:
+        now = datetime.now(UTC)
         for later in (3, 120):
             assert command(home, "batch", "--now", (now + later * HOUR).isoformat())[0] == 0
             spool._hour = None

@@ -27,6 +27,8 @@ from anonymiser.spool import Spool
 from consent_app import batch, upgrade
 from consent_app.commands import main
 from consent_app.ledger import Ledger, schema
+from consent_app.ledger.migrations import migrate
+from consent_app.ledger.postgresql import PostgreSQL
 from consent_app.settings import Settings
 from consent_app.users import Users
 from tests.web.ledger_places import Place, Server
@@ -35,7 +37,7 @@ from tests.web.ledger_records import GIVEN, failed
 OLD = Path(__file__).parents[1] / "web" / "old_ledgers"
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
-RELEASED = ("0001", "0002")
+RELEASED = tuple(sorted(folder.name for folder in OLD.iterdir()))
 MOST_STEPS = 80
 
 
@@ -191,10 +193,11 @@ def test_a_statistics_file_that_somebody_changed_is_left_for_verify(figures: Pat
 
 
 def test_a_ledger_in_postgresql_is_brought_up_to_date_too(figures: Path, tmp_path: Path, postgresql: Server) -> None:
-    place = Place.new(tmp_path, postgresql)
-    with place.raw() as hand:
-        hand.execute("DROP TABLE complaint")
-        hand.execute("UPDATE alembic_version SET version_num = '0002'")
+    place = Place(tmp_path, postgresql, postgresql.make("template0"))
+    database = PostgreSQL(place.url, 30)
+    with database.write_surely() as connection:
+        migrate(connection, "0002")
+    database.close()
     home = shutil.copytree(figures, tmp_path / "home")
     (home / "secrets" / "ledger.url").write_text(place.url)
     (home / "secrets" / "ledger.url").chmod(0o600)
@@ -212,6 +215,8 @@ from datetime import UTC, datetime
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from consent_app import upgrade
+from consent_app.ledger.migrations import migrate
+from consent_app.ledger.postgresql import PostgreSQL
 from consent_app.settings import Settings
 
 def run(home, left):
@@ -264,7 +269,7 @@ def test_killed_between_any_two_steps_the_next_start_finishes(
     while code != 0:
         step += 1
         assert step < MOST_STEPS
-        home = aged(figures, tmp_path / str(step), RELEASED[step % 2])
+        home = aged(figures, tmp_path / str(step), RELEASED[step % len(RELEASED)])
         code = killed(home, step)
         assert code in (0, -signal.SIGKILL), step
         upgrade.run(settings_of(home), datetime.now(UTC))

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -200,10 +201,11 @@ def test_an_operator_still_reads_what_a_server_says_of_its_workers() -> None:
     assert json.loads(formatted(said))["message"] == "Worker (pid:4711) was sent SIGKILL!"
 
 
-def test_no_line_of_the_real_server_holds_anything_of_a_visitor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["granian", "gunicorn"])
+def test_no_line_of_the_real_server_holds_anything_of_a_visitor(tmp_path: Path, which: str) -> None:
     """Requests it cannot read, a fault of ours with the visitor's words in it, a worker that dies."""
     home = made(tmp_path)
-    with Served(home, CONSENT_LOG_FORMAT="json") as server:
+    with Served(home, server=which, CONSENT_LOG_FORMAT="json") as server:
         for sent in (
             f"GET /{MAIL} HTTP/9.9",
             f"{MAIL}",
@@ -212,7 +214,8 @@ def test_no_line_of_the_real_server_holds_anything_of_a_visitor(tmp_path: Path) 
         ):
             with socket.create_connection(("127.0.0.1", server.port), timeout=60) as raw:
                 raw.sendall(f"{sent}\r\nUser-Agent: {AGENT}\r\nCookie: secret-cookie\r\n\r\n".encode())
-                raw.recv(4096)
+                with suppress(OSError):
+                    raw.recv(4096)
         (home / "stats.duckdb").write_bytes(b"no database" * 500)
         assert server.ask("GET", f"/dashboard/login?{MAIL}", Cookie=f"a={MAIL}").status == 200
         (home / "ledger.db").rename(home / "ledger.gone")
@@ -221,8 +224,9 @@ def test_no_line_of_the_real_server_holds_anything_of_a_visitor(tmp_path: Path) 
         server.stop()
     said = server.said.splitlines()
     events = [json.loads(line) for line in said if not line.startswith("Serving ")]
-    assert any(event["logger"] == "gunicorn.error" for event in events), "it has something to say of those requests"
-    assert {"time", "level", "logger", "process", "message"} <= set.intersection(*map(set, events))
+    said_so = any(event["logger"] == "gunicorn.error" for event in events)
+    assert said_so or which == "granian", "gunicorn has something to say of those requests"
+    assert all({"time", "level", "logger", "process", "message"} <= event.keys() for event in events)
     assert [line for line in said if any(canary in line for canary in CANARIES) and "Serving" not in line] == []
 
 

@@ -46,7 +46,8 @@ OFTEN = 100_000
 PAGES = (
     "/", "/consent", "/cookies", "/metrics", "/taskbar.js", "/.well-known/security.txt",
     "/v1/receipts/{record_id}.html",
-    "/v1/sites/{site}/banner", "/v1/sites/{site}/insert", "/v1/sites/{site}/mode.js", "/v1/sites/{site}/preferences",
+    "/v1/sites/{site}/banner", "/v1/sites/{site}/insert", "/v1/sites/{site}/look.css",
+    "/v1/sites/{site}/mode.js", "/v1/sites/{site}/preferences",
     "/your-data", "/your-data/complaints", "/your-data/complaints/{reference}", "/your-data/erase",
     "/your-data/erasures/{seq}", "/your-data/object", "/your-data/style.css",
 )  # fmt: skip

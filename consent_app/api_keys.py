@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -103,13 +104,14 @@ class ApiKeys:
         """The last day on which it was used; nothing finer is kept."""
         try:
             return date.fromisoformat(self._used(key.id).read_text("ascii").strip())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
     def _note_use(self, key: ApiKey, today: date) -> None:
-        """A file of its own, so that no use can undo what `revoke` writes."""
+        """A file of its own, so that no use can undo what `revoke` writes. A full disk stops no question."""
         if self.last_used(key) != today:
-            replace_private(self._used(key.id), f"{today.isoformat()}\n")
+            with suppress(OSError):
+                replace_private(self._used(key.id), f"{today.isoformat()}\n")
 
     def _keep(self, key: ApiKey) -> None:
         replace_private(self._file(key.id), json.dumps(asdict(key), default=date.isoformat, indent=1) + "\n")

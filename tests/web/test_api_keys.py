@@ -80,6 +80,13 @@ def test_of_its_use_the_last_day_is_kept_and_no_more(keys: ApiKeys, tmp_path: Pa
     assert keys.last_used(key) == TODAY + DAY
 
 
+def test_where_its_use_cannot_be_noted_it_opens_all_the_same(keys: ApiKeys, tmp_path: Path) -> None:
+    key, text = keys.add("a", (), TODAY, TODAY + DAY)
+    (tmp_path / "api-keys" / f"{key.id}.used").mkdir()  # stands for a disk that takes nothing
+    assert keys.verify(text, TODAY) == key
+    assert keys.last_used(key) is None
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX here")
 def test_a_file_that_others_may_read_is_refused(keys: ApiKeys, tmp_path: Path) -> None:
     key, text = keys.add("a", (), TODAY, TODAY + DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from consent_app import qr, totp
+from consent_app.audit import Trail
 from consent_app.dashboard import sessions
 from consent_app.dashboard.login import guess, guessed, lacks_factor, record, words
 from consent_app.errors import UsersError
@@ -21,6 +23,7 @@ from consent_app.second_factor import SecondFactors
 from consent_app.users import LONGEST_PASSWORD, SHORTEST_PASSWORD, User
 
 OFFERED: Final = timedelta(minutes=15)
+LATELY: Final = 8
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -186,7 +189,15 @@ def _show(codes: tuple[str, ...]) -> str:
 def _overview(problem: str = "", at: str = "") -> str:
     """What was typed is not shown again."""
     forms = {"password": NewPassword(formdata=None), "everywhere": Confirmed(formdata=None)}
-    return render_template("dashboard/account.html", forms=forms, problem=problem, at=at, must=lacks_factor(g.user))
+    own = (entry for entry in Trail.of(rooms().settings).entries() if entry.who == g.user.name)
+    return render_template(
+        "dashboard/account.html",
+        forms=forms,
+        problem=problem,
+        at=at,
+        must=lacks_factor(g.user),
+        lately=list(islice(own, LATELY)),
+    )
 
 
 def _factor_page(problem: str = "", at: str = "") -> str:

@@ -350,3 +350,11 @@ def test_who_may_read_it(rooms: Rooms, client: FlaskClient, role: str, sites: tu
 
 def test_an_entry_is_what_the_record_declares() -> None:
     assert tuple(Entry.__dataclass_fields__) == ("time", "who", "what", "about", "how")
+
+
+def test_an_account_sees_what_was_done_in_its_name(rooms: Rooms, client: FlaskClient, trail: Trail) -> None:
+    trail.add("export", "jane")
+    sign_in(client, "wrong password")
+    sign_in(client)
+    page = client.get("/dashboard/account").text.partition("lately")[2]
+    assert "signed in" in page and "sign-in failed" in page and "export" not in page

@@ -198,6 +198,8 @@ def test_every_answer_carries_its_headers(house: House) -> None:
             wrong.append(f"{name}: sniffed")
         if name in DASHBOARD and answer.headers.get("Cache-Control") != "no-store":
             wrong.append(f"{name}: cached")
+        if page and name in DASHBOARD and answer.headers.get("Cross-Origin-Resource-Policy") != "same-origin":
+            wrong.append(f"{name}: can be embedded")
         if page and not answer.headers.get("Referrer-Policy"):
             wrong.append(f"{name}: tells where people come from")
     assert wrong == []

@@ -41,7 +41,7 @@ def used(settings: Settings, make_app: Callable[[Settings], Flask], clock: Clock
     ann.here.users.add("mary", "correct horse battery", "admin")
     SecondFactors.of(settings, ann.here.users).enrol("mary")
     jane = signed_in(app, "admin").client
-    jane.post("/dashboard/logout", data={"csrf_token": csrf(jane.get("/dashboard/").text)})
+    jane.post("/dashboard/logout", data={"csrf_token": csrf(jane.get("/dashboard/account").text)})
     assert {"audit", "sessions"} <= {folder.name for folder in settings.home.iterdir()}
     write(settings.stats_file, [Shop("kent", 240, date(2026, 8, 1), date(2026, 11, 1))])
     return settings

@@ -238,3 +238,35 @@ def test_a_planted_fault_is_found(api: BaseSchema, document: dict[str, Any]) -> 
     case = schema["/healthz"]["get"].Case()
     with pytest.raises(FailureGroup):
         case.validate_response(case.call(), checks=CHECKS)
+
+
+def good(api: BaseSchema, path: str, method: str, status: int, **request: Any) -> Any:
+    """Ask rightly: the status that is hoped for, in the form that is described."""
+    case = api[path][method].Case(**request)
+    answer = case.call()
+    assert answer.status_code == status, answer.text
+    case.validate_response(answer, checks=CHECKS)
+    return answer
+
+
+def test_a_decision_and_what_follows_from_it_are_as_described(api: BaseSchema, house: Flask) -> None:
+    """What schemathesis cannot guess: the hash of a notice, the number of a receipt."""
+    rooms: Rooms = house.extensions[NAME]
+    state = good(api, "/v1/consent", "get", 200, query={"site": "kent"}).json()
+    decision = {"site": "kent", "notice": state["notice"]["sha256"], "lang": "en", "method": "banner-accept-all",
+                "decisions": dict.fromkeys(state["decisions"], True)}  # fmt: skip
+    as_json = {"media_type": "application/json"}
+    made = good(api, "/v1/consent", "post", 201, body=decision, **as_json).json()
+    stale = {**decision, "notice": "0" * 64}
+    assert good(api, "/v1/consent", "post", 409, body=stale, **as_json).json()["notice"] == state["notice"]
+    number = {"path_parameters": {"record_id": made["receipt"]}}
+    good(api, "/v1/receipts/{record_id}", "get", 202, **number)
+    rooms.ledger.sequence()
+    for path in ("/v1/receipts/{record_id}", "/v1/receipts/{record_id}.jsonld", "/v1/receipts/{record_id}.tlog-proof"):
+        good(api, path, "get", 200, **number)
+    good(api, "/v1/consent", "delete", 201, query={"site": "kent"}, body={"token": made["token"]}, **as_json)
+    for path in ("/ledger/checkpoint", "/ledger/log.vkey", "/healthz", "/readyz"):
+        good(api, path, "get", 200)
+    good(api, "/ledger/notices/{sha256}", "get", 200, path_parameters={"sha256": state["notice"]["sha256"]})
+    form = {"site": "kent", "receipt": made["receipt"]}
+    good(api, "/your-data/copy", "post", 200, body=form, media_type="application/x-www-form-urlencoded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -445,6 +446,11 @@ def test_a_damaged_file_of_figures_is_no_fault_of_the_question(alone: FlaskClien
 def test_the_words_are_those_of_the_documents(root: Path) -> None:
     text = (root / "docs" / "api.md").read_text("utf-8")
     assert [name for name in (*METRICS, *DIMENSIONS) if f"`{name}`" not in text] == []
+
+
+def test_the_request_in_the_documents_is_answered(client: FlaskClient, key: str, root: Path) -> None:
+    (example,) = re.findall(r"-d '(\{.*?\})'", (root / "docs" / "api.md").read_text("utf-8"))
+    assert answered(client, key, **json.loads(example))["results"]
 
 
 def test_the_body_says_nothing_that_was_not_released(client: FlaskClient, key: str) -> None:

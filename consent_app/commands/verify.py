@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -10,13 +11,15 @@ from typing import Final
 import click
 
 from anonymiser import check as statistics_check
+from anonymiser import removal
+from anonymiser.removal import Removal
 from consent_app import batch, home
 from consent_app.archive import Archive
 from consent_app.commands import retention
 from consent_app.commands.checks import Verdict, guarded, report
 from consent_app.commands.ledger import PROOF, SINCE, checks, opened
 from consent_app.ledger import Check, Ledger, cosigned
-from consent_app.receipts import Seal
+from consent_app.receipts import SECOND, Seal
 from consent_app.settings import Settings
 from consent_app.sites import Sites
 
@@ -24,6 +27,8 @@ NOT_CHECKED: Final = (
     "Not checked, because a home cannot show it: that everything which was decided was recorded, and what others keep. "
     "Who holds the signing key can sign another history: witnesses, --since and --proof find that."
 )
+LATE_FAILS_FOR: Final = timedelta(days=31)
+HOUR: Final = "%Y-%m-%dT%HZ"
 Checks = Iterator[Verdict]
 
 
@@ -68,6 +73,7 @@ def _ledger(settings: Settings, since: Path | None, proofs: tuple[Path, ...]) ->
         yield from guarded("shown notices", partial(_shown_notices, settings, ledger))
         yield from guarded("archive", partial(Archive.of(settings).checks, ledger))
         yield from guarded("removal", partial(_removal, settings, ledger))
+        yield from guarded("removal times", partial(_removal_times, settings, ledger))
 
 
 def _witnesses(settings: Settings, ledger: Ledger) -> Checks:
@@ -88,6 +94,26 @@ def _removal(settings: Settings, ledger: Ledger) -> Checks:
     more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
     good = f"no facts are older than a day; {len(ledger.removed())} removals are in the ledger, none is missing"
     yield Check("removal", not left, left[0] + more if left else good)
+
+
+def _removal_times(settings: Settings, ledger: Ledger) -> Checks:
+    """A removal that came late stays in the ledger for good; it fails the checks of a month, not all there will be."""
+    removals = [
+        Removal(said.segment, _moment(said.hour, HOUR), _moment(said.time, SECOND)) for said in ledger.removals()
+    ]
+    since = settings.clock() - LATE_FAILS_FOR
+    late = removal.late(removals)
+    recent = removal.late(each for each in removals if each.time >= since)
+    more = f" (and {len(recent) - 1} more)" if len(recent) > 1 else ""
+    earlier = f"; {len(late)} came late, none of them in the last {LATE_FAILS_FOR.days} days" if late else ""
+    good = (
+        f"each of {len(removals)} removals came within {removal.LIMIT // timedelta(hours=1)} hours of its hour{earlier}"
+    )
+    yield Check("removal times", not recent, recent[0] + more if recent else good)
+
+
+def _moment(text: str, form: str) -> datetime:
+    return datetime.strptime(text, form).replace(tzinfo=UTC)
 
 
 def _statistics(settings: Settings) -> Checks:

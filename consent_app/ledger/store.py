@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -20,7 +21,7 @@ from consent_app.ledger.engine import STREAMED, Database, said
 from consent_app.ledger.migrations import NEWEST, migrate, version
 from consent_app.ledger.postgresql import PostgreSQL
 from consent_app.ledger.published import Published
-from consent_app.ledger.records import MOST_ERASED, ConsentRecord, ErasureRecord, Record
+from consent_app.ledger.records import MOST_ERASED, ConsentRecord, ErasureRecord, Record, RemovalRecord
 from consent_app.ledger.sequencer import Background, Sequencer, utc_now
 from consent_app.ledger.shards import Shard, holding, shards
 from consent_app.ledger.sqlite import SQLite
@@ -117,6 +118,13 @@ class Ledger:
         with self.reading() as connection:
             query = select(body.c.subject).join(entry).where(entry.c.kind == "removal")
             return {row.subject for row in connection.execute(query)}
+
+    def removals(self) -> Iterator[RemovalRecord]:
+        """Every removal of a segment, oldest first."""
+        query = select(body.c.record).join(entry).where(entry.c.kind == RemovalRecord.KIND).order_by(entry.c.seq)
+        with self.reading() as connection, connection.execute(query, execution_options=STREAMED) as rows:
+            for row in rows:
+                yield RemovalRecord.read(json.loads(row.record))
 
     def proof(self, subject: str, seq: int | None = None) -> Proof | None:
         """The proof that the newest record of an id (or its record number `seq`) is in the signed log; its extra data

@@ -1,8 +1,8 @@
 """A process of its own that appends, sequences and erases, and is killed between any two steps that reach the disk.
 
-Called with a home, a number N (or N:M for every M-th) and the URL of each database, or "-" for a file: the first process is killed before its
-step N, the next before the one after; each exits by itself when it has fewer. The ids of appended records go into
-`said.N` as soon as `append` has answered.
+Called with a home, a number N (N:M for every M-th) and the URL of each database, or "-" for a file: the first process
+is killed before its step N, the next before the one after; each exits by itself when it has fewer. The ids of appended
+records go into `said.N` as soon as `append` has answered.
 """
 
 from __future__ import annotations

@@ -57,6 +57,14 @@ def test_no_keys_no_start(settings: Settings) -> None:
             create_app(lacking)
 
 
+@pytest.mark.parametrize("name", ["signing.keys", "session.keys"])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o666])
+def test_secrets_that_others_may_read_stop_the_start(settings: Settings, name: str, mode: int) -> None:
+    (settings.secrets / name).chmod(mode)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        Settings.from_environment({}, home=settings.home)
+
+
 def test_a_ledger_that_is_none_stops_the_start(settings: Settings) -> None:
     settings.ledger_file.write_bytes(b"not a ledger" * 1000)
     with pytest.raises(LedgerError, match="restore it"):

@@ -134,7 +134,7 @@ def test_no_answer_is_jsonp(client: FlaskClient) -> None:
     for path in ("/v1/consent?site=kent&", "/v1/sites/kent/config?", "/.well-known/gpc.json?", "/api/openapi.json?"):
         for name in ("callback", "jsonp", "cb"):
             answer = client.get(f"{path}{name}=stolen")
-            assert answer.mimetype.endswith("json") and "stolen(" not in answer.text
+            assert str(answer.mimetype).endswith("json") and "stolen(" not in answer.text
 
 
 def test_password_fields_hide_what_is_typed_and_help_managers(app: Flask, client: FlaskClient) -> None:

@@ -136,6 +136,21 @@ def test_a_sealed_secret_of_another_account_does_not_open(factors: SecondFactors
         factors.take(stolen, "123456")
 
 
+def test_a_further_key_seals_and_the_one_before_still_opens(
+    factors: SecondFactors, users: Users, settings: Settings, clock: Clock
+) -> None:
+    secret, _ = factors.enrol("mary")
+    file = settings.secrets / "factors.keys"
+    first = file.read_text("utf-8")
+    file.write_text(f"{first}2026-12-01 {base64.urlsafe_b64encode(bytes(range(32))).decode()}\n", "utf-8")
+    assert take(factors, users, totp.code(secret, int(clock.now.timestamp()))) == "code"
+    secret, _ = factors.enrol("mary")
+    clock.forward(minutes=1)
+    file.write_text(first, "utf-8")
+    with pytest.raises(UsersError, match="does not open"):
+        take(factors, users, totp.code(secret, int(clock.now.timestamp())))
+
+
 def test_without_its_key_nobody_gets_in_and_the_remedy_is_told(
     factors: SecondFactors, users: Users, settings: Settings
 ) -> None:

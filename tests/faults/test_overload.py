@@ -17,6 +17,7 @@ from anonymiser.spool import segments
 from anonymiser.unsealing import read
 from consent_app.ledger import Ledger
 from tests.faults.servers import Answer, Served, made
+from tests.web.ledger_places import Place, Server
 from tests.web.ledger_records import failed
 
 CLIENTS = 24
@@ -75,8 +76,8 @@ def views_in(home: Path) -> int:
     return sum(fact.statistic == "views" for segment in segments(home / "spool") for fact in read(segment, keys).facts)
 
 
-def holds(home: Path, acknowledged: set[str]) -> None:
-    with Ledger(home / "ledger.db") as ledger:
+def holds(home: Path, acknowledged: set[str], url: str = "") -> None:
+    with Ledger(home / "ledger.db", url) as ledger:
         kept = [entry.record["id"] for entry in ledger.entries() if entry.record.get("id")]
         assert len(kept) == len({*kept}) and acknowledged <= {*kept}
         ledger.sequence()
@@ -126,3 +127,32 @@ def test_killed_under_load_it_loses_nothing_it_acknowledged_but_what_was_being_m
     with Served(home) as server:
         assert server.decide().status == 201
         assert server.ready()["ready"] is True
+
+
+@pytest.mark.slow
+def test_a_database_that_is_restarted_under_load_refuses_politely_and_all_goes_on(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    """`immediate` is a crash. Other tests have the server to themselves while this one runs."""
+    place = Place.new(tmp_path, postgresql)
+    home = made(tmp_path)
+    with Served(home, CONSENT_TRUSTED_PROXIES="1", CONSENT_LEDGER_URL=place.url) as server:
+        crowd = Crowd(server)
+        for answers in (60, 120):
+            crowd.wait(answers)
+            postgresql.stop("immediate")
+            crowd.wait(answers + 30)
+            postgresql.start()
+        after = len(crowd.acknowledged()) + 20
+        end = monotonic() + 60
+        while len(crowd.acknowledged()) < after and monotonic() < end:
+            sleep(0.05)
+        crowd.stop()
+        assert server.ready()["ready"] is True
+        assert server.stop() == 0
+    decided = crowd.statuses("decide")
+    assert {*decided} <= {201, 503} and decided[503]
+    refused = [answer for kind, answer in crowd.answers if kind == "decide" and answer.status == 503]
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    assert len(crowd.acknowledged()) >= after
+    holds(home, crowd.acknowledged(), place.url)

@@ -265,11 +265,11 @@ def killed() -> Iterator[Callable[[Path, int], int]]:
 def test_killed_between_any_two_steps_the_next_start_finishes(
     figures: Path, tmp_path: Path, killed: Callable[[Path, int], int]
 ) -> None:
-    step, code = 0, -signal.SIGKILL
+    step, code = -1, -signal.SIGKILL
     while code != 0:
-        step += 1
+        step += 2
         assert step < MOST_STEPS
-        home = aged(figures, tmp_path / str(step), RELEASED[step % len(RELEASED)])
+        home = aged(figures, tmp_path / str(step), RELEASED[step // 2 % len(RELEASED)])
         code = killed(home, step)
         assert code in (0, -signal.SIGKILL), step
         upgrade.run(settings_of(home), datetime.now(UTC))

@@ -16,7 +16,7 @@ from wtforms.validators import InputRequired, Length
 from consent_app import qr, totp
 from consent_app.audit import Trail
 from consent_app.dashboard import sessions
-from consent_app.dashboard.login import guess, guessed, lacks_factor, record, words
+from consent_app.dashboard.login import guess, guessed, lacks_factor, record, record_failure, words
 from consent_app.errors import UsersError
 from consent_app.rooms import rooms
 from consent_app.second_factor import SecondFactors
@@ -162,7 +162,7 @@ def _refusal(form: FlaskForm) -> str:
     if wait:
         return f"Too many failed attempts. Try again in {words(wait)}."
     if rooms().users.verify(g.user.name, str(form.password.data)) is None:
-        record("sign-in failed", g.user.name, "password, to change the account")
+        record_failure(g.user.name, "password, to change the account")
         return "This is not your password."
     guessed(g.user.name, "password")
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from wtforms.validators import InputRequired, Length
 from consent_app.audit import NOBODY, Trail, What
 from consent_app.dashboard import sessions
 from consent_app.dashboard.lockout import Lockout
-from consent_app.errors import ForbiddenError, RequestError
+from consent_app.errors import ForbiddenError, RateError, RequestError
+from consent_app.guard import rates_of
 from consent_app.rooms import rooms
 from consent_app.second_factor import SecondFactors
 from consent_app.users import LONGEST_NAME, LONGEST_PASSWORD, User
@@ -28,6 +30,7 @@ ENDED: Final = {
     "everywhere": "You are signed out everywhere.",
     "late": "The code was not entered within 5 minutes. Sign in again.",
 }
+FAILURES_A_MINUTE: Final = 60
 _PAGE: Final = re.compile(
     r"/dashboard/(?!log(?:in|out)(?:[/?]|$))(?:[a-z0-9-]+(?:/[a-z0-9-]+)*/?)?(\?[a-zA-Z0-9_=&%.-]*)?"
 )
@@ -151,6 +154,18 @@ def record(what: What, who: str, about: str = "") -> None:
     Trail.of(rooms().settings).add(what, who, about)
 
 
+def record_failure(who: str, about: str) -> None:
+    """Add a failed sign-in to the audit trail; of a flood, so many a minute and that there were more."""
+    rates = rates_of(current_app)
+    try:
+        rates.take("failed sign-in", "", FAILURES_A_MINUTE)
+        record("sign-in failed", who, about)
+    except RateError:
+        with suppress(RateError):
+            rates.take("flood of failed sign-ins", "", 1)
+            record("sign-in failed", NOBODY, f"more than {FAILURES_A_MINUTE} in this minute: the others are left out")
+
+
 def guess(name: str, kind: str) -> timedelta:
     """Count an attempt of this request's address at something of an account; returns how long it has to wait.
 
@@ -181,7 +196,7 @@ def _try(form: SignIn) -> ResponseReturnValue:
         return _page(form, f"Too many failed attempts. Try again in {words(wait)}.", status=429, wait=wait)
     user = rooms().users.verify(name, password)
     if user is None:
-        record("sign-in failed", _known(name), "password")
+        record_failure(_known(name), "password")
         return _page(form, "Name and password do not match an account.", status=401)
     guessed(name, "password")
     now, after = rooms().settings.clock(), str(form.next.data)
@@ -199,7 +214,7 @@ def _try_code(form: Code, user: User, after: str) -> ResponseReturnValue:
         return _code_page(form, f"Too many failed attempts. Try again in {words(wait)}.", status=429, wait=wait)
     taken = SecondFactors.of(rooms().settings, rooms().users).take(user, str(form.code.data))
     if taken is None:
-        record("sign-in failed", user.name, "second factor")
+        record_failure(user.name, "second factor")
         return _code_page(form, "This code does not fit, or was used already. Wait for the next one.", status=401)
     guessed(user.name, "second factor")
     if taken == "recovery code":

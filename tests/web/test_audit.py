@@ -20,6 +20,7 @@ from consent_app import dashboard
 from consent_app.audit import LONGEST, WHATS, Entry, Trail
 from consent_app.commands import main
 from consent_app.commands.audit import WATCHED
+from consent_app.dashboard import login
 from consent_app.dashboard import trail as pages
 from consent_app.errors import AuditError
 from consent_app.rooms import NAME, Rooms
@@ -84,6 +85,20 @@ def test_a_lock_out_leaves_one_entry(rooms: Rooms, client: FlaskClient, trail: T
     for _ in range(3):
         sign_in(client, "wrong password")
     assert [what for _, what, _ in said(trail)][6:] == ["sign-in failed", "locked out"]
+
+
+def test_a_flood_of_failures_does_not_fill_the_disk(
+    rooms: Rooms, client: FlaskClient, trail: Trail, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "FAILURES_A_MINUTE", 3)
+    for number in range(7):
+        sign_in(client, "wrong password", f"name{number}", environ_base={"REMOTE_ADDR": f"198.51.100.{number}"})
+    assert [about for _, _, about in said(trail)] == ["password"] * 3 + [
+        "more than 3 in this minute: the others are left out"
+    ]
+    clock.forward(minutes=1)
+    sign_in(client, "wrong password")
+    assert said(trail)[4:] == [("mary", "sign-in failed", "password")]
 
 
 def test_nothing_that_was_typed_and_no_address_is_kept(
@@ -316,7 +331,7 @@ def test_the_page_shows_and_sieves(rooms: Rooms, client: FlaskClient, trail: Tra
     assert len(rows_of(client, "?from=2026-11-24")) == 1
     assert len(rows_of(client, "?from=tomorrow&to=%00&page=-3&what=<script>")) == 0
     page = client.get("/dashboard/records/audit?who=%3Cscript%3E").text
-    assert "<script" not in page and "&lt;script&gt;" in page
+    assert "<script>" not in page and "&lt;script&gt;" in page
 
 
 def rows_of(client: FlaskClient, query: str) -> list[str]:

@@ -5,6 +5,7 @@ Nothing under /ledger/ is personal. A receipt is shown to whoever has its random
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def key() -> ResponseReturnValue:
 def notice(sha256: str) -> ResponseReturnValue:
     """The exact text of a notice that was ever in force: its SHA-256 is its address."""
     text = rooms().ledger.notice(sha256) if _HASH.fullmatch(sha256) else None
-    if text is None:
+    if text is None or hashlib.sha256(text.encode()).hexdigest() != sha256:
         raise NotFoundError("no notice with this SHA-256 was ever shown here")
     return _answer(text.encode(), _TEXT, _FOR_EVER)
 

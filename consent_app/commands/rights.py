@@ -89,7 +89,11 @@ def stop(receipt: str, lang: str) -> None:
     with _rooms() as here:
         holding = _held(here, receipt)
         exercise.stop(here, holding, method=METHOD, lang=lang)
-    click.echo(f"Recorded for {holding.site.name}: objected, everything optional is off. {_ELSEWHERE}")
+    click.echo(f"Recorded for {holding.site.name}: objected. {_ELSEWHERE}")
+    click.echo(
+        "Page views carry no number, on purpose, so nothing tells that browser from others: it counts on until “Reject "
+        f"all” is pressed in it once. Tell the visitor: {exercise.stopped_at(holding.site)}"
+    )
 
 
 @rights.command()

@@ -175,6 +175,7 @@ def erasure_receipt(rooms: Rooms, tombstone: Tombstone) -> dict[str, Any] | None
     return {
         "schema": ERASURE,
         "entry": proof.index,
+        "number": tombstone.seq,
         "kind": "erasure",
         "record": tombstone.record,
         "nonce": base64.b64encode(tombstone.nonce).decode("ascii"),
@@ -196,6 +197,11 @@ def stop(rooms: Rooms, holding: Holding, *, method: str, lang: str) -> Outcome:
     filed = replace(made, id=holding.record_id, time=now.strftime(SECOND)) if holding.record_id else made
     rooms.ledger.append(_objected(site, filed))
     return Outcome(made, filed.id, "", rooms.seal.token(made), cookie_text(made, ""))
+
+
+def stopped_at(site: Site) -> str:
+    """Where a browser that an objection by receipt cannot reach is stopped, by one click in that browser."""
+    return f"{site.origins[0]}/cookies?site={site.key}" if site.embed == "same-host" else site.origins[0]
 
 
 def correct(rooms: Rooms, holding: Holding, decisions: Mapping[str, bool], *, method: str, lang: str) -> Outcome:
@@ -239,6 +245,7 @@ def _entries(rooms: Rooms, site: Site, record_id: str) -> tuple[Entry, ...]:
 def _with_proof(entry: Entry, proof: Proof | None) -> dict[str, Any]:
     return {
         "entry": proof.index if proof else entry.seq,
+        "number": entry.seq,
         "record": entry.record,
         "hash": entry.leaf.hex(),
         "nonce": base64.b64encode(proof.extra).decode("ascii") if proof else None,

@@ -6,12 +6,11 @@ The pages are at two addresses: under `/your-data`, which every proxy of a site 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from consent_app.archive import Archive, Shown
@@ -23,7 +22,6 @@ from consent_app.sites import Site
 # What is found by its hash is that for ever.
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _TEXT: Final = "text/plain; charset=utf-8"
-_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 blueprint = Blueprint("notices", __name__)
 
@@ -52,11 +50,8 @@ def archive() -> ResponseReturnValue:
 @blueprint.get("/your-data/notices/<sha256>")
 @blueprint.get("/notices/<sha256>")
 def notice(sha256: str) -> ResponseReturnValue:
-    """The exact text whose SHA-256 this is. Raises NotFoundError."""
-    text = rooms().ledger.notice(sha256) if _HASH.fullmatch(sha256) else None
-    if text is None or hashlib.sha256(text.encode()).hexdigest() != sha256:
-        raise NotFoundError("no notice of this hash is kept here")
-    return Response(text, content_type=_TEXT, headers=_FOR_EVER)
+    """Where it was once; the text lies at its address in the ledger, which receipts name."""
+    return redirect(url_for("transparency.notice", sha256=sha256), 308)
 
 
 @blueprint.get("/your-data/notices/banners/<sha256>")

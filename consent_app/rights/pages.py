@@ -23,7 +23,7 @@ from consent_app.rights.forms import asked_site, file, form, not_yet, page, see,
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
-DONE: Final = ("stopped", "cleared")
+DONE: Final = ("stopped", "stopped_elsewhere", "cleared")
 _SEQ: Final = f"int(max={2**63 - 1})"  # what a database can look for
 
 blueprint = Blueprint("rights", __name__, url_prefix="/your-data")
@@ -104,11 +104,16 @@ def erasure_proof(seq: int) -> ResponseReturnValue:
 
 @blueprint.post("/object")
 def stop() -> ResponseReturnValue:
-    """Objection and restriction: everything optional goes off, at once; 303 back."""
+    """Objection and restriction: everything optional goes off, at once; 303 back.
+
+    The browser of a receipt that this one does not hold cannot be reached, and the page says what stops it there.
+    """
     site, _ = form("receipt")
-    outcome = exercise.stop(rooms(), _holding(site), method=FORM, lang=speaker(site).lang)
-    answer = see("rights.overview", site, done="stopped")
-    if _by_cookie(site):
+    holding, here = _holding(site), _by_cookie(site)
+    outcome = exercise.stop(rooms(), holding, method=FORM, lang=speaker(site).lang)
+    reached = here is not None and here.record_id == holding.record_id
+    answer = see("rights.overview", site, done="stopped" if reached else "stopped_elsewhere")
+    if here:
         keepsakes.remember(answer, site, outcome)
     return answer
 
@@ -121,7 +126,8 @@ def style() -> ResponseReturnValue:
 
 def _overview(site: Site, holding: Holding | None, status: int = 200, *, done: str = "", problem: str = "") -> Response:
     kept_until = _kept_until(holding) if holding else None
-    return page("overview", speaker(site), status, holding=holding, done=done, problem=problem, kept_until=kept_until)
+    more = {"done": done, "problem": problem, "kept_until": kept_until, "stop_at": exercise.stopped_at(site)}
+    return page("overview", speaker(site), status, holding=holding, **more)
 
 
 def _kept_until(holding: Holding) -> date | None:

@@ -47,8 +47,12 @@ def test_every_notice_a_site_showed_is_kept_word_for_word(settings: Settings, ma
     assert page.count("in force") == 1
     for notice in (before, after):
         assert f"/notices/{notice.sha256}" in page
-        for address in ("/notices/", "/your-data/notices/"):
-            answer = second.test_client().get(address + notice.sha256, base_url=HOSTS["kent"])
+        for address in ("/ledger/notices/", "/notices/", "/your-data/notices/"):
+            client = second.test_client()
+            if address != "/ledger/notices/":
+                moved = client.get(address + notice.sha256, base_url=HOSTS["kent"])
+                assert (moved.status_code, moved.location) == (308, f"/ledger/notices/{notice.sha256}")
+            answer = client.get(address + notice.sha256, base_url=HOSTS["kent"], follow_redirects=True)
             assert answer.text == notice.text
             assert hashlib.sha256(answer.data).hexdigest() == notice.sha256
             assert answer.mimetype == "text/plain" and "immutable" in answer.headers["Cache-Control"]
@@ -67,7 +71,7 @@ def test_a_banner_is_found_by_the_hash_that_records_name(app: Flask) -> None:
     assert {answer.mimetype for answer in files.values()} == {"text/plain"}
     for wrong in (f"{sha256}/x.js", "0" * 64, "..", f"{sha256}/..%2f..%2fbegan"):
         assert ann.opens(f"/notices/banners/{wrong}").status_code == 404
-    assert ann.opens(f"/notices/{'0' * 64}").status_code == 404
+    assert ann.opens(f"/ledger/notices/{'0' * 64}").status_code == 404
 
 
 def verdict(settings: Settings, ledger: Ledger) -> tuple[bool, str]:

@@ -287,6 +287,24 @@ def test_an_objection_by_receipt_leaves_this_browser_alone(app: Flask, ann: Visi
     assert events(ann.here, ann.receipt) == ["given", "objected"]
 
 
+@pytest.mark.parametrize(("lang", "counts_on"), [("en", "it counts on until you say no there"), ("cy", "dal i gyfrif")])
+def test_an_objection_by_receipt_says_what_stops_the_other_browser(
+    app: Flask, ann: Visitor, lang: str, counts_on: str
+) -> None:
+    """Nothing tells that browser from others, so nobody can reach it: the page says so, and which click does."""
+    other = visitor(app)
+    answer = other.sends(f"/your-data/object?lang={lang}", receipt=ann.receipt)
+    page = other.opens(answer.headers["Location"].removeprefix("http://kent.localhost:8000")).text
+    assert counts_on in page
+    assert "Everything optional is off" not in page, "it is not, there"
+    assert 'href="https://kent-office.example/cookies?site=kent"' in page or "/cookies?site=kent" in page
+    assert ("Reject all" if lang == "en" else "Gwrthod popeth") in page
+    state = ann.opens("/v1/consent?site=kent").get_json()
+    assert state["decisions"]["statistics"] is True, "as the page says: that browser still has its permit"
+    own = ann.sends("/your-data/object", receipt=ann.receipt)
+    assert "done=stopped&" in own.headers["Location"] + "&", "by the same receipt in the browser itself it is off"
+
+
 def test_correction_leads_to_the_settings_and_is_added(ann: Visitor) -> None:
     assert 'href="/cookies?site=kent&amp;lang=en&amp;return=' in ann.opens().text
     ann.decides(statistics=False, embeds=True)

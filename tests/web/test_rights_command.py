@@ -64,7 +64,8 @@ def test_objection_correction_and_erasure_follow_on_one_another(run: Run, ann: V
     assert (
         "embeds on, statistics off" in run("correct", str(copy), "--allow", "embeds", "--refuse", "statistics").output
     )
-    run("object", ann.receipt, "--lang", "cy")
+    said = run("object", ann.receipt, "--lang", "cy").output
+    assert "it counts on until “Reject all” is pressed in it once" in said and "/cookies?site=kent" in said
     assert events(ann.here, ann.receipt) == ["given", "changed", "objected"]
     assert ann.here.ledger.history(ann.receipt)[-1].record["language"] == "cy"
     run("erase", ann.receipt, "--yes", "--out", str(receipt))

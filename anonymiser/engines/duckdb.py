@@ -350,10 +350,10 @@ def _parts(stretch: Sequence[date], events: int) -> Iterator[dict[str, Any]]:
 
 def _count(connection: duckdb.DuckDBPyConnection, counting: Sequence[str], values: dict[str, Any]) -> Counts:
     """The counts of a stretch of days: visits and first-of-their-kind events, then every statistic of these files."""
-    views = _asked(connection, "views", values).to_arrow_table()
-    connection.register("found", visits(views, IDLE_MINUTES))
+    connection.register("found", visits(_asked(connection, "views", values).to_arrow_table(), IDLE_MINUTES))
     connection.execute("CREATE OR REPLACE TEMP TABLE visits AS FROM found")
     connection.unregister("found")
+    pa.default_memory_pool().release_unused()
     _asked(connection, "firsts", values, "CREATE OR REPLACE TEMP TABLE firsts AS ")
     counts: Counts = {}
     for name in counting:

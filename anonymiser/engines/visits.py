@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 NEEDED: Final = ("seq", "ts", "day", "hour", "browser", "page_id", "target_id", "agent_id", "referrer_id")
 _ORDER: Final = [(name, "ascending") for name in ("day", "browser", "ts", "seq")]
 _KEPT: Final = ("day", "hour", "page_id", "target_id", "agent_id", "referrer_id")
+_NOUGHT, _ONE = pa.scalar(0, pa.int32()), pa.scalar(1, pa.int32())
 
 
 class _Begun(NamedTuple):
@@ -29,19 +30,18 @@ def visits(views: pa.Table, idle_minutes: int) -> pa.Table:
     """The page views of some days (`NEEDED`), in order, with their ordinals as `sql/visits.sql` names them."""
     views = views.take(pc.sort_indices(views, sort_keys=_ORDER)).combine_chunks()
     columns = {name: _whole(views.column(name)) for name in views.column_names}
-    rows = pa.arange(0, len(views))
+    rows = pa.arange(0, len(views)).cast(pa.int32())
     begun = _begun(columns, rows, idle_minutes)
     is_new = _is_new(columns["page_id"], begun.day)
     ordinals = {
         "n": _from_one(rows, begun.day),
         "v": _counted(begun.visit, begun.day),
         "k": _from_one(rows, begun.visit_at),
-        "p": pc.if_else(is_new, _counted(is_new, begun.day), 0),
+        "p": pc.if_else(is_new, _counted(is_new, begun.day), _NOUGHT),
     }
-    narrow = {name: column.cast(pa.int32()) for name, column in ordinals.items()}
     before = pc.if_else(begun.visit, pa.scalar(None, pa.int32()), _before(columns["page_id"]))
     first = columns["seq"].take(begun.visit_at)
-    return pa.table({name: columns[name] for name in _KEPT} | narrow | {"prev": before, "first_seq": first})
+    return pa.table({name: columns[name] for name in _KEPT} | ordinals | {"prev": before, "first_seq": first})
 
 
 def _begun(columns: dict[str, pa.Array], rows: pa.Array, idle_minutes: int) -> _Begun:
@@ -54,7 +54,7 @@ def _begun(columns: dict[str, pa.Array], rows: pa.Array, idle_minutes: int) -> _
 
 def _is_new(pages: pa.Array, day_began: pa.Array) -> pa.Array:
     """Whether the browser had not seen the page that day: encoded, it has a number that was not there before."""
-    seen = pc.add(pc.shift_left(day_began, 32), pages.cast(pa.int64())).dictionary_encode().indices
+    seen = pc.add(pc.shift_left(day_began.cast(pa.int64()), 32), pages.cast(pa.int64())).dictionary_encode().indices
     return _changes(pc.cumulative_max(seen))
 
 
@@ -74,14 +74,14 @@ def _changes(column: pa.Array) -> pa.Array:
 
 def _latest(mask: pa.Array, rows: pa.Array) -> pa.Array:
     """The number of the last row so far for which `mask` holds; it holds for the first row."""
-    return pc.cumulative_max(pc.if_else(mask, rows, 0))
+    return pc.cumulative_max(pc.if_else(mask, rows, _NOUGHT))
 
 
 def _from_one(rows: pa.Array, began: pa.Array) -> pa.Array:
-    return pc.add(pc.subtract(rows, began), 1)
+    return pc.add(pc.subtract(rows, began), _ONE)
 
 
 def _counted(mask: pa.Array, began: pa.Array) -> pa.Array:
     """How often `mask` held since the row where it all began, that row (for which it holds) counted too."""
-    total = pc.cumulative_sum(mask.cast(pa.int64()))
+    total = pc.cumulative_sum(mask.cast(pa.int32()))
     return _from_one(total, total.take(began))

@@ -87,7 +87,8 @@ def faults(folder: Path, package: dict[str, Any]) -> Iterator[str]:
         yield "names"
     for resource in package["resources"]:
         content = (folder / resource["path"]).read_bytes()
-        if resource["bytes"] != len(content) or resource["hash"] != f"sha256:{hashlib.sha256(content).hexdigest()}":
+        told = {"bytes": len(content), "hash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+        if resource["format"] == "csv" and not told.items() <= resource.items():
             yield f"{resource['name']}: bytes or hash"
         yield from (f"{resource['name']}: {fault}" for fault in schema_faults(folder / resource["path"], resource))
         for foreign in resource["schema"].get("foreignKeys", []):

@@ -14,7 +14,7 @@ from consent_app.dashboard.periods import DAY, EARLIEST
 from consent_app.dashboard.stats_api.filters import Condition
 from consent_app.dashboard.stats_api.question import Question
 from consent_app.dashboard.stats_api.refusals import UnanswerableError, days, not_wide, several, swapped
-from consent_app.dashboard.stats_api.values import Policies, Value, counted, rate, summed
+from consent_app.dashboard.stats_api.values import PER_CENT, Policies, Value, counted, rate, summed
 from consent_app.dashboard.stats_api.vocabulary import DIVISORS, RATES, TOTALS, VISITOR_DAYS, Table
 
 MOST_PARTS: Final = 120
@@ -78,7 +78,7 @@ class Totals:
         parts = [summed(self._days[day].get(name, Estimate(0, 0)) for day in found) for name in TOTALS[metric]]
         if len(parts) == 1:
             return counted(parts[0], policy)
-        return rate(parts[0], parts[1], policy, scale=100 if metric == "bounce_rate" else 1)
+        return rate(parts[0], parts[1], policy, scale=PER_CENT if metric == "bounce_rate" else 1)
 
     def _visitors(self, start: date, end: date) -> Estimate:
         figure = self._statistics.visitors(self._question.site, start, end)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import ceil, floor, hypot
+from math import ceil, floor, hypot, inf
 from typing import Any, Final
 
 from anonymiser.stats import Release
 from consent_app.dashboard.figures import Z95, Estimate
 
 CONFIDENCE: Final = 0.95
+PER_CENT: Final = 100
 THRESHOLD: Final = "threshold"
 MIXED: Final = "mixed"
 
@@ -43,7 +44,7 @@ def counted(found: Estimate, policy: str, hidden: float = 0) -> Value:
     return Value(round(found.value), round(found.sigma, 3), low, high, policy)
 
 
-def rate(part: Estimate, whole: Estimate, policy: str, *, scale: int = 100) -> Value:
+def rate(part: Estimate, whole: Estimate, policy: str, *, scale: int = PER_CENT) -> Value:
     """`part` of `whole`, in per cent or per one, by first-order propagation of both noises.
 
     Without a value where the whole is not larger than its own noise: then nothing is known of a part of it.
@@ -53,10 +54,8 @@ def rate(part: Estimate, whole: Estimate, policy: str, *, scale: int = 100) -> V
     ratio = part.value / whole.value
     if policy in (THRESHOLD, MIXED):
         return Value(round(scale * ratio, 2), None, None, None, policy)
-    sigma = scale * hypot(part.sigma, ratio * whole.sigma) / whole.value
-    top = max(scale, 100) if scale == 100 else None
-    low, high = max(0.0, scale * ratio - Z95 * sigma), max(0.0, scale * ratio + Z95 * sigma)
-    low, high = (min(low, top), min(high, top)) if top else (low, high)
+    sigma, top = scale * hypot(part.sigma, ratio * whole.sigma) / whole.value, PER_CENT if scale == PER_CENT else inf
+    low, high = (min(max(0.0, scale * ratio + side * Z95 * sigma), top) for side in (-1, 1))
     return Value(round(scale * ratio, 2), round(sigma, 3), floor(100 * low) / 100, ceil(100 * high) / 100, policy)
 
 

@@ -258,6 +258,28 @@ def test_a_partner_keeps_our_log_honest(run: Run, ours: Path, home: Path, partne
     assert "did not cosign: 422" in run("witness", "ask", code=1)
 
 
+def test_a_new_year_is_cosigned_too_by_the_key_that_was_given_once(
+    run: Run, ours: Path, partner: str, tmp_path: Path
+) -> None:
+    vkey = tmp_path / "w.vkey"
+    vkey.write_text(run("witness", "init", "partner.example/w", home="home").splitlines()[0], "utf-8")
+    run("witness", "know", ours / "ledger" / "log.vkey", home="home")
+    run("witness", "add", partner, vkey)
+    run("witness", "ask")
+    append(ours, 2)
+    with Ledger(ours / "ledger.db", clock=lambda: datetime(2027, 1, 1, tzinfo=UTC)) as ledger:
+        ledger.sequence()
+    assert "cosigned 1 entries" in run("verify"), "of last year, until it is asked again"
+    assert "ok   witness: partner.example/w cosigned 1 entries" in run("witness", "ask"), "the first of the new year"
+    known = [Verifier.read((ours / "ledger" / "log.vkey").read_text())]
+    key = WitnessKey.read(vkey.read_text())
+    for folder, size in ((ours / "ledger", 2), (ours / "ledger" / "2027", 1)):
+        [file] = folder.glob("cosigned.*")
+        assert verified(file.read_bytes(), known).size == size, "last year was brought to its end first"
+        assert cosigned_at(file.read_bytes(), key)
+    assert "ok   ledger witness" in run("verify")
+
+
 def test_a_witness_that_lies_or_is_away_is_told(run: Run, ours: Path, tmp_path: Path) -> None:
     vkey = tmp_path / "w.vkey"
     vkey.write_text(str(Cosigner("w.example", b"4" * 32).verifier), "utf-8")

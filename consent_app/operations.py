@@ -91,7 +91,8 @@ def security() -> ResponseReturnValue:
     settings = rooms().settings
     expires = (settings.clock() + SECURITY_VALID).strftime("%Y-%m-%dT00:00:00Z")
     origin = settings.public_url.rstrip("/")
-    text = f"Contact: {origin}/\nExpires: {expires}\nCanonical: {origin}/.well-known/security.txt\n"
+    contact = settings.security_contact or f"{origin}/your-data/complaints"
+    text = f"Contact: {contact}\nExpires: {expires}\nCanonical: {origin}/.well-known/security.txt\n"
     return Response(text, mimetype="text/plain")
 
 

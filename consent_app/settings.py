@@ -64,6 +64,7 @@ class Settings:
     mail_from: str = _setting("", "sender of reports, such as statistics@example.com")
     report_to: str = _setting("", "who gets a report when --to names nobody, with commas between addresses")
     smtp_password: str = _secret("smtp.password", "password of CONSENT_SMTP_USER", "")
+    security_contact: str = _setting("", "where to report a weakness, such as mailto:security@consent.example")
     second_factor: str = _setting("", "roles that sign in with a second factor only, such as admin,auditor")
     login_header: str = _setting("", "header in which a proxy names the account it signed in; off where empty")
     login_networks: str = _setting("", "networks of the proxies that may send that header, such as 10.0.0.5/32")
@@ -77,6 +78,7 @@ class Settings:
         for declared in fields(self):
             _check_range(declared.name, getattr(self, declared.name), declared.metadata)
         _check_origin(self.public_url)
+        _check_contact(self.security_contact)
         _check_bind(self.bind)
         _check_ledger(self.ledger_url)
         _check_login(self.login_header, self.login_networks)
@@ -232,6 +234,13 @@ def _check_origin(url: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise SettingsError(
             f"{variable('public_url')} is {url!r}; it must be an origin such as https://consent.example"
+        )
+
+
+def _check_contact(address: str) -> None:
+    if address and not re.fullmatch(r"(mailto:|https://|tel:)[^\s]{3,200}", address):
+        raise SettingsError(
+            f"{variable('security_contact')} is {address!r}; it must be such as mailto:security@consent.example"
         )
 
 

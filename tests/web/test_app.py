@@ -117,9 +117,19 @@ def test_metrics_are_for_the_own_network(client: FlaskClient) -> None:
 
 def test_the_well_known_places(client: FlaskClient) -> None:
     text = client.get("/.well-known/security.txt").text
-    assert "Contact: http://127.0.0.1:8000/" in text
+    assert text.startswith("Contact: http://127.0.0.1:8000/your-data/complaints\n")
     assert "Expires: 2027-05-23T00:00:00Z" in text
     assert client.get("/.well-known/gpc.json").get_json()["gpc"] is True
+
+
+def test_a_weakness_is_reported_where_the_operator_says(settings: Settings, make_app: MakeApp) -> None:
+    client = make_app(replace(settings, security_contact="mailto:security@consent.example")).test_client()
+    assert client.get("/.well-known/security.txt").text.startswith(
+        "Contact: mailto:security@consent.example\nExpires: "
+    )
+    for wrong in ("security@consent.example", "mailto:a\nPolicy: x", "javascript:alert(1)", "http://consent.example"):
+        with pytest.raises(SettingsError, match="CONSENT_SECURITY_CONTACT"):
+            replace(settings, security_contact=wrong)
 
 
 def test_the_front_page_leads_on(client: FlaskClient) -> None:

@@ -52,6 +52,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ledger.append(replace(given(number), bundle=bundle.sha256()))
     now = datetime.now(UTC)
     wait(home, now - timedelta(days=3), 1, "views")
+    run(home, "batch", "--now", (now - timedelta(days=3, hours=-2)).isoformat())
     run(home, "batch")
     wait(home, now - timedelta(hours=2), SEGMENTS)
     return home
@@ -222,9 +223,9 @@ def test_a_batch_that_is_killed_at_any_step_is_finished_by_the_next(once: Path, 
         command, cwd=ROOT, env=places, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdin and parent.stdout
-        step, code = -3, -9
+        step, code = -5, -9
         while code != 0:
-            step += 4
+            step += 6
             assert step < MOST_STEPS
             home = Path(shutil.copytree(once, tmp_path / str(step)))
             names = {segment.id for segment in segments(home / "spool")}

@@ -58,6 +58,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with Spool(home / "spool", clock=lambda at=at: at) as spool:  # type: ignore[misc]
             spool.add([Fact("kent", at.date().isoformat(), "pages", f"/{CANARY}", "", 1)] * 5)
         if days:
+            run(home, "batch", "--now", (at + timedelta(hours=2)).isoformat())
             run(home, "batch")
     return home
 

@@ -1,6 +1,7 @@
 """From every schema there ever was to today's, forward only, by Alembic; the steps lie in `versions`.
 
-Each step only adds. Nothing is copied aside first: a copy would keep what is erased later.
+Each step only adds. `consent_app/upgrade.py` copies the home aside first; that copy goes after a week, because it
+keeps what is erased meanwhile.
 """
 
 from __future__ import annotations

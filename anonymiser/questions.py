@@ -51,7 +51,8 @@ RELEASED: Final = (
 GAPS: Final = (
     "SELECT period_start, string_agg(key1, ' '), list(value), "
     "CASE WHEN min(sigma) = max(sigma) THEN [min(sigma)] ELSE list(sigma) END FROM stats.cell "
-    "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ? GROUP BY period_start"
+    "WHERE site = ? AND statistic = 'returning' AND period_start BETWEEN ? AND ? AND list_contains(?, key1) "
+    "GROUP BY period_start"
 )
 _WITHIN: Final = (
     "FROM stats.cell WHERE site = ? AND statistic IN ({names}) AND period_start >= ? "

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -31,7 +32,7 @@ from anonymiser.answers import (
 )
 from anonymiser.errors import StatisticsError
 from anonymiser.kept import Kept
-from anonymiser.ranges import EDGES, Gap, new_visitors
+from anonymiser.ranges import EDGES, Gaps, new_visitors
 from anonymiser.sources import channel_groups, group
 
 __all__ = [
@@ -253,7 +254,7 @@ class _File:
         self._usual: dict[str, float | None] = {}
         self._answers = Kept[tuple[Any, ...], list[Any]](MOST_ANSWERS)
         self._totals = Kept[str, Totals](MOST_SITES)
-        self._gaps = Kept[tuple[str, int], Mapping[date, Sequence[Gap]]](MOST_YEARS)
+        self._gaps = Kept[tuple[str, int], Mapping[date, Gaps]](MOST_YEARS)
         self._visitors = Kept[tuple[str, date, date], RangeFigure](MOST_ANSWERS)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
@@ -283,14 +284,14 @@ class _File:
             self._totals.keep(site, kept)
         return kept
 
-    def gaps(self, site: str, day: date) -> Sequence[Gap]:
-        """The gaps of a day; those of its year are read with it."""
+    def gaps(self, site: str, day: date) -> Gaps | None:
+        """The gaps of a day, None where none were released; those of its year are read with it."""
         kept = self._gaps.get((site, day.year))
         if kept is None:
-            rows = self._asked(questions.GAPS, (site, date(day.year, 1, 1), date(day.year, 12, 31)))
+            rows = self._asked(questions.GAPS, (site, date(day.year, 1, 1), date(day.year, 12, 31), [*EDGES]))
             kept = {day: _gaps(*lists) for day, *lists in rows}
             self._gaps.keep((site, day.year), kept)
-        return kept.get(day, ())
+        return kept.get(day)
 
     def visitors(self, site: str, start: date, end: date) -> RangeFigure:
         """What `Statistics.visitors` says."""
@@ -308,8 +309,8 @@ class _File:
         totals = {day: of["visitors"] for day, of in found if "visitors" in of}
         if not 1 < days <= LONGEST_RANGE or len(totals) != days:
             return figure([*totals.values()], visitor_days=days != 1)
-        gaps = [[gap for gap in self.gaps(site, day) if gap[0] in EDGES] for day in totals]
-        if not all(gaps):
+        gaps = [of for day in totals if (of := self.gaps(site, day))]
+        if len(gaps) != days:
             return figure([*totals.values()], visitor_days=True)
         new = [new_visitors(of, gaps[n], n) for n, of in enumerate(totals.values())]
         return figure(new, visitor_days=False)
@@ -367,9 +368,14 @@ def _number(shown: Any) -> int:
     return shown if isinstance(shown, int) else len(shown)
 
 
-def _gaps(names: str, values: list[float], sigmas: list[float]) -> list[Gap]:
-    every = sigmas if len(sigmas) == len(values) else sigmas * len(values)
-    return [*zip(names.split(" "), values, every, strict=True)]
+def _gaps(names: str, values: list[float], sigmas: list[float]) -> Gaps:
+    return Gaps(_split(names), values, sigmas)
+
+
+@lru_cache(maxsize=256)
+def _split(names: str) -> tuple[str, ...]:
+    """The buckets' names, of which thousands of days have the same ones in the same order."""
+    return tuple(names.split(" "))
 
 
 def _figures(metrics: list[str], values: list[float], sigmas: list[float]) -> dict[str, tuple[float, float]]:

@@ -3,10 +3,11 @@
     python bench/dashboard.py FOLDER [--runs 9] [--years 5]
 
 FOLDER is what bench/five_years.py makes; it is made where it is not there (some minutes). Before anything is timed, the
-figures of each view's period are held against sums in plain SQL. A view is a whole request through the application, sign-in
-not included: "first" is the first of its kind after a publication, when nothing is remembered and the file is opened anew,
-"again" the same view once more. Times are medians of wall time in this process; the other processes of a busy machine
-lengthen them. The processor's time is beside it.
+figures of each view's period are held against sums in plain SQL. A view is a whole request through the application,
+sign-in not included. "published" is the first one after a publication, when nothing is remembered and the file is
+opened anew; "new" asks for days that nobody has asked for, of a file that is open; "again" is the same view once more.
+Times are medians of wall time in this process, which other processes of a busy machine lengthen; beside each is that of
+the processor.
 """
 
 from __future__ import annotations
@@ -16,31 +17,35 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from math import isclose
 from pathlib import Path
 from statistics import median
 
 import duckdb
+import five_years
 from flask.testing import FlaskClient
 
-import five_years
 from anonymiser.stats import Statistics
 from consent_app import create_app
 from consent_app.rooms import NAME, Rooms
 
+# What is asked of which page, over how many days; 0 for a page that has no period.
 VIEWS = {
-    "all sites": "/dashboard/",
-    "28 days": "/dashboard/kent",
-    "12 months": "/dashboard/kent?period=12m",
-    "12 months, visitors": "/dashboard/kent?period=12m&metric=visitors&compare=year",
-    "five years": "/dashboard/kent?period=all",
-    "12 months of a page": "/dashboard/kent?period=12m&page=/section-0/page-1",
-    "12 months of a source": "/dashboard/kent?period=12m&source=Google",
-    "five years of a page": "/dashboard/kent?period=all&page=/section-0/page-1",
-    "12 months, other tabs": "/dashboard/kent?period=12m&tab=sources&tab=entries&tab=languages&tab=goal_sources&tab=returning",
-    "all pages of 12 months": "/dashboard/kent/table/pages?period=12m",
-    "a small site, 12 months": "/dashboard/orders?period=12m",
-}
+    "all sites": ("/dashboard/", "", 0),
+    "28 days": ("/dashboard/kent", "", 28),
+    "12 months": ("/dashboard/kent", "", 365),
+    "12 months, visitors": ("/dashboard/kent", "metric=visitors&compare=year", 365),
+    "five years": ("/dashboard/kent", "", 1800),
+    "12 months of a page": ("/dashboard/kent", "page=/section-0/page-1", 365),
+    "12 months of a source": ("/dashboard/kent", "source=Google", 365),
+    "five years of a page": ("/dashboard/kent", "page=/section-0/page-1", 1800),
+    "12 months, other tabs": (
+        "/dashboard/kent", "tab=sources&tab=entries&tab=languages&tab=goal_sources&tab=returning", 365,
+    ),
+    "all pages of 12 months": ("/dashboard/kent/table/pages", "", 365),
+    "small site, 12 months": ("/dashboard/orders", "", 365),
+}  # fmt: skip
 PERIODS = (28, 365, 1826)
 SUM = """
     SELECT key1, key2, sum(value) FROM cell WHERE site = ? AND statistic = ?
@@ -65,7 +70,8 @@ def _breakdowns(
     names = ["pages", "sources", "countries", "browsers", "goals", "page_sources"]
     for name, found in statistics.breakdowns(site, names, start, end).items():
         rows = plain.execute(SUM, (site, name, start, end)).fetchall()
-        if {(one, other): float(value) for one, other, value in rows} != {(r.key1, r.key2): r.value for r in found.rows}:
+        summed = {(one, other): float(value) for one, other, value in rows}
+        if summed != {(row.key1, row.key2): row.value for row in found.rows}:
             yield f"{site} {name} {start} to {end}"
 
 
@@ -115,19 +121,35 @@ def main() -> None:
         rooms.users.add("bench", PASSWORD, "viewer")
     client = app.test_client()
     signed_in(client)
-    print(f"{'view':<26}{'first, ms':>11}{'CPU':>7}{'again, ms':>11}{'CPU':>7}{'KB':>7}")
-    for name, address in VIEWS.items():
-        firsts, agains = [], []
-        for _ in range(asked.runs):
-            rooms.statistics.close()
-            firsts.append(timed(lambda address=address: client.get(address)))
-            agains.append(timed(lambda address=address: client.get(address)))
-        answer = client.get(address)
-        assert answer.status_code == 200, address
-        first, again = ([median(part) for part in zip(*times, strict=True)] for times in (firsts, agains))
-        print(f"{name:<26}{first[0]:>11.0f}{first[1]:>7.0f}{again[0]:>11.0f}{again[1]:>7.0f}{len(answer.data) / 1000:>7.0f}")
+    kinds = ("published", "new", "again")
+    print(f"{'view, ms':<24}" + "".join(f"{kind:>10}{'CPU':>6}" for kind in kinds) + f"{'KB':>7}")
+    for name, view in VIEWS.items():
+        times = [run(client, rooms, number, *view) for number in range(asked.runs)]
+        middle = [median(part) for part in zip(*times, strict=True)]
+        size = len(client.get(address(*view, 0)).data) / 1000
+        print(f"{name:<24}" + "".join(f"{middle[n]:>10.0f}{middle[n + 1]:>6.0f}" for n in (0, 2, 4)) + f"{size:>7.0f}")
     for part in (rooms.spool, rooms.ledger, rooms.statistics):
         part.close()
+
+
+def address(path: str, query: str, days: int, back: int) -> str:
+    """That view, its days so many before the newest."""
+    if not days:
+        return path
+    end = five_years.LAST - timedelta(days=back)
+    return f"{path}?from={end - timedelta(days=days - 1)}&to={end}&{query}"
+
+
+def run(client: FlaskClient, rooms: Rooms, number: int, path: str, query: str, days: int) -> list[float]:
+    """The view after a publication, with other days, and once more."""
+    first, second = (address(path, query, days, 2 * number + one) for one in (0, 1))
+    rooms.statistics.close()
+    return [part for each in (first, second, second) for part in timed(partial(got, client, each))]
+
+
+def got(client: FlaskClient, view: str) -> None:
+    """Ask for a page."""
+    assert client.get(view).status_code == 200, view
 
 
 if __name__ == "__main__":

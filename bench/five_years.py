@@ -2,8 +2,8 @@
 
     python bench/five_years.py FOLDER [--years 5]
 
-The folder becomes a data home with a statistics file; one that is there already is left as it is. Its sites are those of
-the starter: `kent` has 1,900 visitors on a weekday and the statistics of two dimensions, the others 900, 160 and 40.
+The folder becomes a data home with a statistics file; one that is there already is left as it is. Its sites are those
+of the starter: `kent` has 1,900 visitors on a weekday and the statistics of two dimensions, the others 900, 160 and 40.
 The home keeps figures for 25 months; here they are released without that limit, so that there are five years of them.
 """
 

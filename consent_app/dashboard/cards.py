@@ -8,7 +8,7 @@ from datetime import date
 from statistics import NormalDist
 from typing import Final
 
-from anonymiser.bounds import OTHER
+from anonymiser.bounds import CROSSED, OTHER
 from anonymiser.stats import Breakdown, BreakdownRow, Statistics
 from consent_app.dashboard import filters as filtering
 from consent_app.dashboard.figures import Estimate, Figure, count, limit, share, total
@@ -81,9 +81,24 @@ class Question:
 
 def cards(question: Question, tabs: Sequence[str]) -> list[Card]:
     """The site's cards, each with the tab that is named in `tabs`."""
-    chosen = [(kind, kind.chosen(tabs)) for kind in CARDS]
+    chosen = [(kind, _tab(question, kind, tabs)) for kind in CARDS]
     found = _found(question, [tab for _, tab in chosen])
     return [_card(question, kind, tab, *found[tab.name]) for kind, tab in chosen]
+
+
+def _tab(question: Question, kind: Kind, tabs: Sequence[str]) -> Tab:
+    """The tab that was asked for; under filters else the first that can answer."""
+    asked = kind.chosen(tabs)
+    if not question.filters or asked.name in tabs:
+        return asked
+    return next((tab for tab in kind.tabs if _is_answered(question, tab)), asked)
+
+
+def _is_answered(question: Question, tab: Tab) -> bool:
+    """Whether some released table has the tab's rows beside the filters; not yet in which days."""
+    names = {*(f.dimension for f in question.filters), tab.dimension}
+    table = filtering.table_of(*names) if tab.dimension and len(names) <= filtering.MOST else None
+    return table is not None and (tab.statistic != "source_goals" or table.statistic == "source_goals")
 
 
 def whole(question: Question, tab: Tab) -> Card:
@@ -237,11 +252,22 @@ def _label(tab: Tab, key: str) -> str:
 
 
 def _visitor_days(question: Question, breakdown: Breakdown) -> Estimate | None:
-    """All visitor-days of the days a breakdown covers."""
+    """All visitor-days of the days a breakdown covers; under filters, those of the filters."""
     if breakdown.first_day is None or breakdown.last_day is None:
         return None
+    if question.filters:
+        return _focus(question, custom(breakdown.first_day, breakdown.last_day))
     days = question.statistics.daily(question.site, breakdown.first_day, breakdown.last_day)
     return total(Estimate(row.value, row.sigma) for row in days if row.metric == "visitors")
+
+
+def _focus(question: Question, covered: Period) -> Estimate | None:
+    """The visitor-days of the filters in those days; None of a goal, which is no part of another."""
+    if any(f.dimension == "goal" for f in question.filters):
+        return None
+    found = filtering.focus(question.statistics, question.site, question.filters, covered)
+    rows = filtering.asked(question.statistics, question.site, found, covered).rows if found and not found.note else []
+    return total(Estimate(row.value, row.sigma) for row in rows) if rows else None
 
 
 def grain(breakdown: Breakdown, number: int) -> str:
@@ -272,23 +298,32 @@ def _quiet_label(quiet: Sequence[Row], *, more: bool) -> str:
 
 def _nothing(question: Question, kind: Kind, tab: Tab) -> Card:
     """No period of this table lies within the days: when the first comes, or where the newest is."""
-    newest = newest_of(question, tab.statistic)
+    statistic = _statistic(question, tab)
+    newest = newest_of(question, statistic)
     if newest:
         return Card(kind, tab, empty=f"{NOT_YET} None lies within these days.", nearest=newest)
     if question.statistics.newest_periods(question.site, ["pages", "sources"]):
-        return Card(kind, tab, empty=_why_never(tab))
+        return Card(kind, tab, empty=_why_never(statistic))
     by = long(first_breakdown(question.today))
     return Card(kind, tab, empty=f"Counting. {NOT_YET} First figures by {by} at the latest.")
 
 
-def _why_never(tab: Tab) -> str:
-    if tab.statistic == "source_goals":
+def _statistic(question: Question, tab: Tab) -> str:
+    """The released table a tab's rows are of: under filters the one that has both."""
+    if not question.filters or not tab.dimension:
+        return tab.statistic
+    found = filtering.answer(question.statistics, question.site, tab.dimension, question.filters, question.period)
+    return found.table.statistic if found else tab.statistic
+
+
+def _why_never(statistic: str) -> str:
+    if statistic in CROSSED:
         return (
             "Two things at once are released from 2,000 visitors a day on, or where the site asks for it "
             "(crossed = true in sites.toml)."
         )
-    if tab.statistic in ("goals", "funnels"):
-        return f"No {tab.statistic} have been counted. They are declared in sites.toml; pages tell when one is reached."
+    if statistic in ("goals", "funnels"):
+        return f"No {statistic} have been counted. They are declared in sites.toml; pages tell when one is reached."
     return "Nothing of this kind has been counted. A site that is counted from its logs has less to tell."
 
 
@@ -297,6 +332,9 @@ def _unanswered(question: Question, kind: Kind, tab: Tab) -> Card:
     chosen = question.filters[-1]
     beside = filtering.table_of(chosen.dimension, tab.dimension) if tab.dimension else None
     what = " and ".join(each.title.lower() for each in question.filters)
+    if chosen.dimension == "page" and tab.dimension == "goal":
+        near = [Filter("entry", chosen.value)]
+        return Card(kind, tab, empty="Goals are released by the page a visit began with, not by each page.", widen=near)
     if beside and len(question.filters) > 1:
         return Card(kind, tab, empty="Three things at once are never released.", widen=[chosen])
     return Card(kind, tab, empty=f"{tab.title} by {what}: these are not released together.", widen=())

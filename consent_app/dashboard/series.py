@@ -48,7 +48,7 @@ class Series:
 
     def covers(self, period: Period) -> bool:
         """Whether every day of the period is released."""
-        return len(self.released(period)) == period.days
+        return all(period.start + n * DAY in self._days for n in range(period.days))
 
     def sum(self, metric: str, start: date, end: date) -> Estimate | None:
         """The sum over the days that are released, or different visitors of all of them; None when there is none."""

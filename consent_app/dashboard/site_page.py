@@ -8,13 +8,15 @@ from datetime import date
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import render_template, request
+from flask import current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
 from consent_app.dashboard import filters
 from consent_app.dashboard.address import Address, Query
 from consent_app.dashboard.cards import Question, Row, whole
 from consent_app.dashboard.certainty import certainty
+from consent_app.dashboard.consent import ConsentCard, Counts
+from consent_app.dashboard.consent import card as consent_card
 from consent_app.dashboard.graphs import METRICS, Graph
 from consent_app.dashboard.names import called
 from consent_app.dashboard.notebook import Note, Notebook, Pages
@@ -36,6 +38,7 @@ from consent_app.errors import NotFoundError
 from consent_app.rooms import rooms
 from consent_app.sites import Site
 
+COUNTS: Final = "consent-counts"
 SORTS: Final[Mapping[str, Callable[[Row], Any]]] = {
     "value": lambda row: -row.value,
     "name": lambda row: row.label.lower(),
@@ -72,6 +75,7 @@ def site_page(site: Site, place: Place, **more: Any) -> ResponseReturnValue:
         **common,
         **_choices(question, span[0], problem),
         view=shown,
+        consent=_consent(site.key, question),
         notes=_placed(Notebook.of(here.settings, site.key).pages(), shown.graph),
         sure=certainty(newest),
         late=late(here.statistics.newest_day(site.key), now, site.zone),
@@ -105,6 +109,16 @@ def table_page(site: Site, place: Place, name: str, **more: Any) -> ResponseRetu
         sure=certainty(newest),
     )
     return page, 400 if problem else 200
+
+
+def _consent(site: str, question: Asked) -> ConsentCard | None:
+    """The decisions of the days; not beside filters, which are of visits."""
+    if question.filters:
+        return None
+    counts: Counts = current_app.extensions.setdefault(COUNTS, Counts())
+    ledger = rooms().ledger
+    counts.read(ledger)
+    return consent_card(counts, site, question.period, {sha256: day for day, sha256 in ledger.notices()})
 
 
 def _placed(pages: Pages, graph: Graph | None) -> list[tuple[float, date, Note]]:

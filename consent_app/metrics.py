@@ -53,9 +53,7 @@ def _responses(app: Flask) -> Iterator[str]:
     for (endpoint, status, reason), count in sorted(tally_of(app).counts().items()):
         more = f',reason="{reason}"' if reason else ""
         counts[f'{{endpoint="{endpoint}",status="{status}"{more}}}'] = count
-    yield from _family(
-        "consent_responses_total", "counter", "Answers; of beacons, why they were not kept.", counts
-    )
+    yield from _family("consent_responses_total", "counter", "Answers; of beacons, why they were not kept.", counts)
 
 
 def _timings(app: Flask) -> Iterator[str]:

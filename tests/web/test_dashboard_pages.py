@@ -201,7 +201,7 @@ def test_figures_are_compared_with_the_days_before_or_a_year_earlier(mary: Flask
 
 def test_a_comparison_that_has_no_figures_is_not_offered(mary: FlaskClient) -> None:
     page = words(mary, "/dashboard/surrey")
-    assert "Compare" not in page
+    assert "Compared with" not in page and "A year earlier" not in page
     assert "Changes are not known: not all days of 29 Sep to 26 Oct 2026 are released." in page
 
 

@@ -72,7 +72,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--catalogue", type=_FILE, help="Declared keys: paths, `goal NAME`, `campaign NAME`."),
             click.option("--sitemap", type=_FILE, help="Declared pages, from a sitemap."),
             click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True),
-            click.option("--memory", default="2GB", show_default=True, help="Memory the engine may use."),
+            click.option("--memory", default="2GB", show_default=True, help="DuckDB's limit; the rest is beside it."),
             click.option("--json", "as_json", is_flag=True, help="Print one object (exact counts: keep it private)."),
         )
     ):

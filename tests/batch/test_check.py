@@ -288,6 +288,14 @@ def test_a_foreign_database_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("epsilon", "delta"), [(0.1, 1e-8), (0.5, 1e-6), (2.0, 1e-6), (8.0, 1e-5), (20.0, 1e-3)])
 def test_the_budget_is_the_one_that_opendp_finds(epsilon: float, delta: float) -> None:
     assert largest_rho(epsilon, delta) == pytest.approx(dp.rho(epsilon, delta), rel=checking.TOLERANCE)
+    scale = 1 / sqrt(2 * dp.rho(epsilon, delta))
+    assert dp._converted(scale * (1 + 1e-13), delta).check(1.0, (epsilon, delta))
+    assert not dp._converted(scale * (1 - 1e-11), delta).check(1.0, (epsilon, delta))
+
+
+def test_opendp_searches_where_the_formula_promises_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dp, "largest_rho", lambda epsilon, delta: 1.01 * largest_rho(epsilon, delta))
+    assert dp.rho.__wrapped__(2.0, 1e-6) == pytest.approx(largest_rho(2.0, 1e-6), rel=1e-9)
 
 
 def test_a_finding_is_a_value() -> None:

@@ -1,15 +1,16 @@
-"""How much a beacon costs, door and application side by side, and nginx for scale. Checked before a figure is printed.
+"""How much a beacon costs, by server, door and application, and nginx for scale. Checked before a figure is printed.
 
-    python bench/endpoint.py                  8 seconds for each
+    python bench/endpoint.py                  5 seconds for each
     python bench/endpoint.py 2                shorter
 
-Each server is `consent serve` with one worker, on a home of its own; "application" has the door taken away, so that
-Flask answers, which is all that differs. Client and server share the machine, so what is compared is the processor time
-a server spends on a beacon; beacons a second depend on the client too. After each run the server is stopped in good
-order, and every beacon it acknowledged must be in its sealed segments, once. nginx answers 204 and writes a log line:
-no check, no permit, no fact. A port that somebody listens on is refused.
+Each run is one worker on a home of its own, over kept-alive connections that each wait for their answer. "door" is the
+application as it is served, "application" has the door taken away, so that Flask answers; "nothing" answers 202 at once
+and is what the server itself costs. Client and server share the machine, so what is compared is the processor time of
+the server and its children for a beacon (the client's is not in it); beacons a second depend on the client too. After
+each run the server is stopped in good order, and every beacon it acknowledged must be in its sealed segments, once.
+nginx answers 204 and writes a log line: no check, no permit, no fact. A port that somebody listens on is refused.
 
-"without a server" calls both in this process, which leaves out what gunicorn needs for a request, the larger part.
+"without a server" calls both in this process.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
@@ -53,20 +55,39 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PAGES = 400
 CALLS = 5000
 SERVE = """
-import sys
-from consent_app.commands import main
-if sys.argv[1] == "application":
-    import consent_app
-    made = consent_app.create_app
-    import consent_app.commands.serve as serving
-    def plain(settings):
-        app = made(settings)
-        proxy = app.wsgi_app
-        proxy.app = proxy.app.inner
-        return app
-    serving.create_app = plain
-main(sys.argv[2:])
+import signal, sys
+from consent_app.commands import main, workers
+from consent_app.settings import Settings
+server, kind = sys.argv[1:]
+made = workers.create_app
+def nothing(environ, start_response):
+    environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    start_response("202 ACCEPTED", [("Content-Length", "0")])
+    return []
+def create_app(settings):
+    app = made(settings)
+    if kind == "application":
+        app.wsgi_app.app = app.wsgi_app.app.inner
+    elif kind == "nothing":
+        app.wsgi_app = nothing
+    return app
+workers.create_app = create_app
+if server == "waitress":
+    import logging, waitress
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    settings = Settings.from_environment()
+    app = workers.made(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    waitress.serve(app, listen=settings.bind, threads=settings.threads)
+    workers.leave(app)
+else:
+    main(["serve", "--workers", "1", "--server", server])
 """
+RUNS = (
+    *(("granian", kind) for kind in ("door", "application", "nothing")),
+    *(("gunicorn", kind) for kind in ("door", "application", "nothing")),
+    *(("waitress", kind) for kind in ("door", "nothing")),
+)
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr crit;
 events {{ worker_connections 256; }}
@@ -82,19 +103,29 @@ Beacon = Callable[[int], bytes]
 
 def main() -> None:
     """Measure and print."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
     bound("127.0.0.1", PORT).close()  # refuses a busy port, and says so
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
-    costs = {}
+    costs: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as folder:
         within(Path(folder) / "within")
-        for kind in ("door", "application"):
-            costs[kind] = collected(Path(folder) / kind, kind, seconds)
-        if shutil.which("nginx"):
-            costs["nginx"] = compared(Path(folder), seconds)
-    tell("the application's processor time over the door's", f"{costs['application'] / costs['door']:.1f}")
-    if "nginx" in costs:
-        tell("the door's processor time over nginx's", f"{costs['door'] / costs['nginx']:.1f}")
+        for server, kind in RUNS:
+            if find_spec(server):
+                costs[server, kind] = collected(Path(folder) / f"{server}-{kind}", server, kind, seconds)
+        nginx = compared(Path(folder), seconds) if shutil.which("nginx") else 0.0
+    summary(costs, nginx)
+
+
+def summary(costs: dict[tuple[str, str], float], nginx: float) -> None:
+    """What follows from the runs."""
+    door = costs["granian", "door"]
+    tell("gunicorn's processor time over granian's, door", f"{costs['gunicorn', 'door'] / door:.1f}")
+    tell("granian: the application's over the door's", f"{costs['granian', 'application'] / door:.1f}")
+    tell("gunicorn's application over granian's door", f"{costs['gunicorn', 'application'] / door:.1f}")
+    tell("granian: the server's own part of the door's", f"{costs['granian', 'nothing'] / door:.0%}")
+    if nginx:
+        tell("granian's door over nginx", f"{door / nginx:.1f}")
+        tell("granian answering nothing over nginx", f"{costs['granian', 'nothing'] / nginx:.1f}")
 
 
 def tell(what: str, value: str) -> None:
@@ -102,7 +133,7 @@ def tell(what: str, value: str) -> None:
     print(f"  {what:<58} {value}", flush=True)
 
 
-def collected(home: Path, kind: str, seconds: float) -> float:
+def collected(home: Path, name: str, kind: str, seconds: float) -> float:
     """Processor time of a beacon in seconds, when each that was acknowledged is found in the segments."""
     data_home.create(Settings.from_environment({}, home=home))
     settings = Settings.from_environment({}, home=home)
@@ -112,15 +143,14 @@ def collected(home: Path, kind: str, seconds: float) -> float:
         "CONSENT_BEACONS_PER_MINUTE": "100000",
     }
     environment |= {"PATH": os.environ["PATH"], "CONSENT_TRUSTED_PROXIES": "1"}
-    with running([sys.executable, "-c", SERVE, kind, "serve", "--workers", "1"], environment) as server:
+    with running([sys.executable, "-c", SERVE, name, kind], environment) as server:
         count, kept, spent, took = driven(server.pid, beacons(settings), seconds, 202)
     keys = HourKeys(settings.private)
     found = [fact for segment in segments(settings.spool) for fact in read(segment, keys).facts]
     views = sum(fact.delta for fact in found if fact.statistic == "views")
-    assert views == kept, f"{kept} beacons were acknowledged, {views} are in the segments"
-    tell(f"{kind}: beacons a second, one worker", f"{count / took:,.0f}")
-    tell(f"{kind}: processor time of a beacon", f"{spent / count * 1e6:,.0f} µs")
-    tell(f"{kind}: acknowledged, and found after an orderly stop", f"{kept:,}")
+    assert kind == "nothing" or views == kept, f"{kept} beacons were acknowledged, {views} are in the segments"
+    found_all = "" if kind == "nothing" else f"; {kept:,} acknowledged and found"
+    tell(f"{name}, {kind}: processor time", f"{spent / count * 1e6:,.0f} µs, {count / took:,.0f}/s{found_all}")
     return spent / count
 
 
@@ -150,7 +180,7 @@ def within(home: Path) -> None:
 
 def answer(way: WSGIApplication, asked: dict[str, Any]) -> str:
     """The status of one answer."""
-    heard = []
+    heard: list[str] = []
     way(asked, lambda status, *_: heard.append(status[:3]) or bytes)  # type: ignore[func-returns-value]
     return heard[0]
 
@@ -171,11 +201,10 @@ def compared(folder: Path, seconds: float) -> float:
     conf.write_text(NGINX.format(folder=folder, port=PORT))
     with running(["nginx", "-c", str(conf), "-p", str(folder)], dict(os.environ)) as server:
         count, _, spent, took = driven(
-            server.pid, beacons(Settings.from_environment({}, home=folder / "door")), seconds, 204
+            server.pid, beacons(Settings.from_environment({}, home=folder / "granian-door")), seconds, 204
         )
     assert len((folder / "access.log").read_text().splitlines()) >= count
-    tell("nginx, 204 and a log line: requests a second", f"{count / took:,.0f}")
-    tell("nginx: processor time of a request", f"{spent / count * 1e6:,.0f} µs")
+    tell("nginx, 204 and a log line: processor time", f"{spent / count * 1e6:,.0f} µs, {count / took:,.0f}/s")
     return spent / count
 
 

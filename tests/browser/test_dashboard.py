@@ -241,6 +241,7 @@ def test_a_table_in_full_is_searched_while_typing(context: BrowserContext) -> No
     expect(page.locator(".full tbody tr:visible").filter(has_text="/chairs/")).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
 def test_axe_finds_nothing_in_any_state(context: BrowserContext, root: Path) -> None:
     file = root / "static" / "consent-banner" / "node_modules" / "axe-core" / "axe.min.js"

@@ -325,6 +325,8 @@ def test_pages_need_no_script_and_name_no_other_host(mary: FlaskClient) -> None:
 def test_a_page_is_light(root: Path, mary: FlaskClient) -> None:
     """First paint at most 30 KB compressed (design, chapter 7); zlib is a little worse than brotli."""
     static = root / "consent_app" / "static"
-    sheets = [(static / name).read_bytes() for name in ("tokens.css", "page.css", "dashboard.css", "dashboard.js", "icon.svg")]
+    sheets = [
+        (static / name).read_bytes() for name in ("tokens.css", "page.css", "dashboard.css", "dashboard.js", "icon.svg")
+    ]
     page = mary.get("/dashboard/kent").data
     assert sum(len(zlib.compress(part, 9)) for part in (page, *sheets)) < 30_000

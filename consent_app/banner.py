@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, make_response, request
 from jinja2 import Environment, FileSystemLoader
@@ -32,6 +33,7 @@ A_WHILE: Final = 300  # seconds: how long a browser may keep the loader, a confi
 FOR_EVER: Final = 31_536_000
 TYPES: Final = {"js": "text/javascript", "css": "text/css", "json": "application/json"}
 GPC_SINCE: Final = "2026-11-24"
+NEVER: Final = "(?!)"  # a pattern that fits nothing
 
 blueprint = Blueprint("banner", __name__)
 texts = languages.texts
@@ -80,7 +82,26 @@ def show_config(site: str) -> Response:
     """What the script must know of a site before it does anything."""
     found = rooms().sites.get(site)
     told = config(rooms(), found, _language("", found, request), sent=signal(request.headers, found))
-    return _shared(jsonify(told), "Accept-Language", "Sec-GPC", "DNT")
+    return _shared(jsonify({**told, "css": f"/v1/sites/{site}/look.css"}), "Accept-Language", "Sec-GPC", "DNT")
+
+
+@blueprint.get("/v1/sites/<site>/details")
+def show_details(site: str) -> Response:
+    """What the script must know when something is taken back, or a frame waits."""
+    found = rooms().sites.get(site)
+    words = texts(_language("", found, request))
+    told = {
+        "services": {key: purpose.key for key, purpose in found.asked.items() if key != purpose.key},
+        "clear": {holder.key: clearing(holder) for holder in found.holders if holder.cookies},
+        "placeholder": [words["placeholder"], words["placeholder_note"]],
+    }
+    return _shared(jsonify(told), "Accept-Language")
+
+
+@blueprint.get("/v1/sites/<site>/look.css")
+def show_look(site: str) -> Response:
+    """The banner's style sheet of a site, at an address that the loader knows before it knows the site's look."""
+    return _file(_look(rooms().sites.get(site)), A_WHILE)
 
 
 @blueprint.get("/v1/sites/<site>/mode.js")
@@ -185,29 +206,46 @@ def fragment(
 def config(rooms: Rooms, site: Site, lang: str, *, sent: str = "") -> dict[str, Any]:
     """What the script is told, in the macro's attribute as at /v1/sites/<site>/config."""
     names = bundle.manifest()
-    look = "banner.css" if site.look == "bar" else f"{site.look}.css"
-    return {
+    told: dict[str, Any] = {
         "site": site.key,
         "notice": site.notice.sha256,
-        "timezone": site.timezone,
+        "timeZone": site.timezone,
         "lang": languages.known(lang),
         "local": site.embed == "script",
         "purposes": {key: site.asked[key].by_default and not sent for key in sorted(site.asked)},
-        "asked": ",".join(sorted(site.asked)),
+        "asked": ",".join((site.notice.short, *sorted(site.asked))),
         "always": {purpose.key: True for purpose in site.purposes if purpose.mode == "necessary"},
-        "services": {key: purpose.key for key, purpose in site.asked.items() if key != purpose.key},
-        "clear": {holder.key: clearing(holder) for holder in site.holders if holder.cookies},
         "permit": "" if sent else _default_permit(rooms, site),
         "links": site.links,
         "goals": list(site.goals),
         "search": site.search_parameter,
         "crossed": _crossed(rooms, site),
         "funnels": {name: list(steps) for name, steps in site.funnels.items()},
-        **({"activity": f"./{names['activity.js']}"} if _counts_more(site) else {}),
+        "pages": _pages(site),
+        "activity": f"./{names['activity.js']}",
         "ui": f"./{names['ui.js']}",
-        "css": f"./{names[look]}",
-        "placeholder": [texts(lang)["placeholder"], texts(lang)["placeholder_note"]],
+        "css": f"./{_look(site)}",
     }
+    return {name: value for name, value in told.items() if value}
+
+
+def _look(site: Site) -> str:
+    """The style sheet's file."""
+    return bundle.manifest()["banner.css" if site.look == "bar" else f"{site.look}.css"]
+
+
+def _pages(site: Site) -> str:
+    """The pattern (JavaScript's) of addresses for which the script loads what counts more than views and attention."""
+    steps = sorted({re.escape(step) for steps in site.funnels.values() for step in steps if step.startswith("/")})
+    patterns = []
+    if site.search_parameter:
+        patterns.append(rf"[?&]{re.escape(site.search_parameter)}=.")
+    if steps:
+        patterns.append(f"^[^/]+//[^/]+({'|'.join(steps)})([?#]|$)")
+    if site.links:
+        own = "|".join(re.escape(urlsplit(origin).netloc) for origin in site.origins)
+        patterns += [rf"^https?://(?!({own})/)", r"\.(?!html?|php|aspx?|jsp)\w+([?#]|$)"]
+    return "|".join(patterns) or NEVER
 
 
 def _crossed(rooms: Rooms, site: Site) -> bool:
@@ -218,17 +256,12 @@ def _crossed(rooms: Rooms, site: Site) -> bool:
         return site.crossed
 
 
-def _counts_more(site: Site) -> bool:
-    """Whether anything is counted there besides views and attention."""
-    return bool(site.links or site.goals or site.funnels or site.search_parameter)
-
-
 def mode(rooms: Rooms, site: Site, *, sent: str = "") -> dict[str, Any]:
     """What the stub is told: where the choice is kept, and the purposes that each type and category stands for."""
     told = config(rooms, site, site.language, sent=sent)
     wordpress = {name: [p.key for p in site.purposes if name in p.wordpress] for name in WP_CATEGORIES}
     return {
-        **{name: told[name] for name in ("notice", "local", "purposes", "asked", "permit")},
+        **{name: told[name] for name in ("local", "purposes", "asked", "permit") if name in told},
         "google": {name: [p.key for p in site.purposes if name in p.google] for name in CONSENT_TYPES},
         "wordpress": {name: keys for name, keys in wordpress.items() if keys},
     }

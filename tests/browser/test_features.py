@@ -384,7 +384,7 @@ def test_an_objectable_banner_says_what_runs_and_turns_it_off_by_one_click(page:
 FAMILY: Final = """(href) => {
   const link = document.createElement("a");
   Object.assign(link, { href, textContent: "Our defibrillators" });
-  link.dataset.consentHandover = "defibrental";
+  Object.assign(link.dataset, { consentOpen: "handOver", consentHandover: "defibrental" });
   document.querySelector("main").prepend(link);
 }"""
 

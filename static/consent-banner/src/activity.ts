@@ -1,5 +1,5 @@
 // What is counted besides views and attention: goals, funnels, the site's own search, pages not found, links that lead
-// away, downloads. Loaded after the first view, so that no page waits for it (docs/adr/0020).
+// away, downloads. Loaded when a page first has something of these, and then kept by the browser (docs/adr/0020).
 import type { Change, Counters, Fields, Say } from "./counters.ts";
 import type { Config } from "./types.ts";
 
@@ -11,8 +11,17 @@ const LONGEST_WORD = 128;
 /** The steps of each funnel in order: paths of pages, or goals. */
 type Funnels = Readonly<Record<string, readonly string[]>>;
 
-/** Counts a goal. */
-export type Activity = (goal: string) => unknown;
+/** What each function here is given by the gate. */
+export interface Activity {
+  /** A page is viewed: whether for the first time since it was loaded. */
+  look: boolean;
+  /** Something is done to a link. */
+  press: Event;
+  goal: string;
+  /** What views a page, in a browser that does not tell when its address changes. */
+  follow: () => void;
+}
+type Send = (said: Fields) => void;
 
 /**
  * Count an event of that kind about `key`, on the day of the last view: an event after midnight begins no day, and one
@@ -52,91 +61,62 @@ function ordinal(c: Counters, kind: string, key: string): number {
   return seen.includes(key) ? 0 : seen.push(key);
 }
 
-export function start(config: Config & { funnels?: Funnels }, say: Say, send: (said: Fields) => void, view: () => void): Activity {
-  const funnels = config.funnels ?? {};
-  const event = (kind: string, key: string): void => say(kind, happened(kind, key));
-  let last: string | undefined;
+const event = (say: Say, kind: string, key: string): void => say(kind, happened(kind, key));
 
-  /** Only sites whose funnels know the place touch the counters. */
-  function step(place: string): void {
-    if (Object.values(funnels).flat().includes(place)) say("goal", stepped(funnels, place));
-  }
-
-  /** A page was viewed: its search term, its steps in funnels. */
-  function look(): void {
-    if (location.pathname === last) return;
-    last = location.pathname;
-    const term = new URLSearchParams(location.search).get(config.search)?.trim();
-    if (term) event("search", term.slice(0, LONGEST_PATH));
-    step(last);
-  }
-
-  if (config.links) followLinks(say, send);
-  if (config.links && isMissing()) event("not_found", location.pathname.slice(0, LONGEST_PATH));
-  if ("navigation" in window) (window as unknown as { navigation: EventTarget }).navigation.addEventListener("currententrychange", look);
-  else followHistory(() => (view(), look()));
-  addEventListener("pageshow", (shown) => shown.persisted && ((last = ""), look()));
-  look();
-
-  return (goal) => {
-    if (!config.goals.includes(goal)) return;
-    event("goal", goal);
-    step(goal);
-  };
+/** Only sites whose funnels know the place touch the counters. */
+function step(say: Say, { funnels = {} }: Config, place: string): void {
+  if (Object.values(funnels as Funnels).flat().includes(place)) say("goal", stepped(funnels, place));
 }
 
-/** What a link counts as: its kind, and the host or the path. */
-function target(at: EventTarget | null): [kind: string, key: string] | undefined {
-  const link = (at as Element).closest?.<HTMLAnchorElement>("a[href],area[href]");
-  if (!link?.host) return;
-  if (link.host !== location.host) return ["outbound", link.hostname.slice(0, LONGEST_WORD)];
-  return DOWNLOAD.test(link.pathname) ? ["download", link.pathname.slice(0, LONGEST_PATH)] : undefined;
+/** The search term of a page, its steps in funnels, and whether it is not there. */
+export function look(config: Config, say: Say, first: boolean): void {
+  const term = new URLSearchParams(location.search).get(config.search!)?.trim();
+  if (term) event(say, "search", term.slice(0, LONGEST_PATH));
+  if (first && config.links && isMissing()) event(say, "not_found", location.pathname.slice(0, LONGEST_PATH));
+  step(say, config, location.pathname);
 }
 
-/**
- * A page that is left may not live to write. So a link's number is written when the link is pressed, a moment before it is
- * followed, and then only has to be told, which a page that is going can do. Whoever presses and does not follow has used
- * the number up; it is told if they follow the link later, from the same page.
- */
-function followLinks(say: Say, send: (said: Fields) => void): void {
-  const pressed = new Map<string, { said?: Fields; followed?: boolean }>();
-
-  function tell(id: string): void {
-    const { said, followed } = pressed.get(id) ?? {};
-    if (!said || !followed) return;
-    pressed.delete(id);
-    send(said);
-  }
-
-  function notice({ target: at, button, type }: MouseEvent): void {
-    const [kind, key] = (button < 2 && target(at)) || [];
-    if (!kind) return;
-    const id = `${kind} ${key}`;
-    if (!pressed.has(id)) {
-      pressed.set(id, {});
-      say(kind, happened(kind, key!), (said) => {
-        Object.assign(pressed.get(id) ?? {}, { said });
-        tell(id);
-      });
-    }
-    if (type !== "pointerdown") {
-      pressed.get(id)!.followed = true;
-      tell(id);
-    }
-  }
-
-  for (const sign of ["pointerdown", "click", "auxclick"] as const) addEventListener(sign, notice, true);
-  document.addEventListener("consent:change", () => pressed.clear());
-}
-
-/** Whether this page says "not found": by its status, or by <html data-not-found> where a browser does not tell that. */
+/** Whether this page says "not found". The gate asked, too, but it may be here for its search alone. */
 function isMissing(): boolean {
   const [entry] = performance.getEntriesByType("navigation") as (PerformanceNavigationTiming & { responseStatus?: number })[];
   return entry?.responseStatus === 404 || document.documentElement.hasAttribute("data-not-found");
 }
 
-/** Browsers without the Navigation API: the page's own history functions, which do all they did. */
-function followHistory(view: () => void): void {
+export function goal(config: Config, say: Say, name: string): void {
+  if (!config.goals?.includes(name)) return;
+  event(say, "goal", name);
+  step(say, config, name);
+}
+
+/** What a link counts as: its kind, and the host or the path. */
+function target(link: HTMLAnchorElement): [kind: string, key: string] | [] {
+  if (link.host !== location.host) return link.host ? ["outbound", link.hostname.slice(0, LONGEST_WORD)] : [];
+  return DOWNLOAD.test(link.pathname) ? ["download", link.pathname.slice(0, LONGEST_PATH)] : [];
+}
+
+/** What the counters say of a link that was pressed and not followed yet. */
+const pressed = new Map<string, Promise<Fields>>();
+// What was said before a choice is not told after it.
+globalThis.document?.addEventListener("consent:change", () => pressed.clear());
+
+/**
+ * A page that is left may not live to write. So a link's number is written when the link is pressed, a moment before it is
+ * followed, and then only has to be told, which a page that is going can do. Whoever presses and does not follow has used
+ * the number up; it is told if they follow the link later, from the same page. The middle button follows as it presses.
+ */
+export function press(config: Config, say: Say, { type, target: at, button }: MouseEvent, send: Send): void {
+  const [kind, key] = config.links && (type === "click" || (type === "pointerdown" && button < 2)) ? target((at as Element).closest("[href]") as HTMLAnchorElement) : [];
+  if (!kind) return;
+  const id = `${kind} ${key}`;
+  const said = pressed.get(id) ?? new Promise<Fields>((done) => say(kind, happened(kind, key!), done));
+  pressed.set(id, said);
+  if (type !== "click" && !button) return;
+  pressed.delete(id);
+  said.then(send);
+}
+
+/** The page's own history functions, which do all they did. */
+export function follow(_: Config, __: Say, view: () => void): void {
   for (const name of ["pushState", "replaceState"] as const) {
     const own = history[name];
     history[name] = (...given) => {
@@ -144,6 +124,6 @@ function followHistory(view: () => void): void {
       view();
     };
   }
-  addEventListener("popstate", view);
+  addEventListener("popstate", () => view());
   view();
 }

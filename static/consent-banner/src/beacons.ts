@@ -2,6 +2,7 @@
 // permit and no identifier, and what they say is what the visitor's own counters say.
 import { config, permitted } from "./choice.ts";
 import type { Change, Fields } from "./counters.ts";
+import { fail } from "./parts.ts";
 
 const DATABASE = "consent-banner";
 
@@ -9,7 +10,7 @@ const DATABASE = "consent-banner";
 export const path = (): string => location.pathname.slice(0, 512);
 
 /** Send a beacon, unless the choice was taken back since, here or in another tab. */
-export function send(said: Fields): void {
+export const send = (said: Fields): void => {
   const permit = permitted();
   if (permit)
     fetch(new URL("/v1/collect", import.meta.url), {
@@ -19,14 +20,14 @@ export function send(said: Fields): void {
       keepalive: true,
       // The number only tells a repetition from a second view.
       body: JSON.stringify({ schema: 1, site: config.site, permit, nonce: Math.random().toFixed(16).slice(-16), ...said }),
-    }).catch(() => {});
-}
+    }).catch(fail);
+};
 
 /**
  * Make a change of the counters in one transaction, so that two tabs never say the same ordinal, and say what it says
  * once it is written. While statistics are off the counters are cleared instead, whoever turned them off and where.
  */
-export function say(kind: string, change: Change, then: (said: Fields) => void = send): void {
+export const say = (kind: string, change: Change, then: (said: Fields) => void = send): void => {
   const at = path();
   try {
     if (!permitted()) indexedDB.deleteDatabase(DATABASE);
@@ -36,11 +37,12 @@ export function say(kind: string, change: Change, then: (said: Fields) => void =
       opening.onsuccess = () => {
         const transaction = opening.result.transaction(DATABASE, "readwrite");
         const store = transaction.objectStore(DATABASE);
-        store.get(0).onsuccess = ({ target }) => {
-          const day = new Date().toLocaleDateString("sv", { timeZone: config.timezone });
-          const [counters, ...said] = change((target as IDBRequest).result, day, Date.now());
+        const getting = store.get(0);
+        getting.onsuccess = () => {
+          const day = Intl.DateTimeFormat("sv", config).format();
+          const [counters, ...said] = change(getting.result, day, Date.now());
           store.put(counters, 0);
-          transaction.oncomplete = () => said.forEach((one) => then({ kind, path: at, ...one }));
+          transaction.oncomplete = () => said.forEach((one) => one && then({ kind, path: at, ...one }));
         };
         opening.result.close();
       };
@@ -48,4 +50,4 @@ export function say(kind: string, change: Change, then: (said: Fields) => void =
   } catch {
     // Storage is denied: then this is not counted, and the page must not notice.
   }
-}
+};

@@ -7,9 +7,7 @@ export const UNMADE = 1;
 
 /** What the server told of this site; there is one in a page. */
 export let config: Config;
-export function configure(told: Config): void {
-  config = told;
-}
+export const configure = (told: string): Config => (config = JSON.parse(told) as Config);
 
 /**
  * The choice kept in the readable cookie of the site's own server, or in local storage of a script-only site, if it is of
@@ -19,17 +17,18 @@ export const state = (): State => {
   try {
     const text: string = config.local ? JSON.parse(localStorage.consent).value : document.cookie.match(/(^|; )consent=([^;]*)/)![2]!;
     const [notice, day, bits, permit, unheard] = text.split("~") as [string, string, string, string, string?];
-    const decisions: Decisions = Object.fromEntries(bits.split("+").map((bit) => [bit.slice(0, -2), bit.slice(-1) > "0"]));
-    if (config.notice.startsWith(notice) && Date.parse(day) + LAPSES > Date.now() && `${Object.keys(decisions)}` === config.asked)
-      return { decisions, permit, unheard };
+    const decisions: Decisions = {};
+    for (const bit of bits.split("+")) decisions[bit.slice(0, -2)] = bit.slice(-1) > "0";
+    if (Date.parse(day) + LAPSES > Date.now() && `${[notice, ...Object.keys(decisions)]}` === config.asked)
+      return [decisions, permit, unheard];
   } catch {
     // Nothing is kept here, or nothing may be read.
   }
-  return { decisions: ((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl || config.purposes) as Decisions, permit: config.permit, unheard: UNMADE };
+  return [((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl || config.purposes) as Decisions, config.permit, UNMADE];
 };
 
 /** What holds now, chosen or by default. */
-export const effective = (): Decisions => ({ ...config.always, ...state().decisions });
+export const effective = (): Decisions => ({ ...config.always, ...state()[0] });
 
 /** What beacons carry; nothing while statistics are off. */
-export const permitted = (): string | false | undefined => effective().statistics && state().permit;
+export const permitted = (): string | false | undefined => effective().statistics && state()[1];

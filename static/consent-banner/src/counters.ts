@@ -25,7 +25,7 @@ export interface Counters {
 export type Fields = Record<string, unknown>;
 
 /** What an event makes of the counters, on that day of the site's zone and at `now` (ms), and what each beacon says. */
-export type Change = (old: Counters | undefined, day: string, now: number) => [after: Counters | undefined, ...said: Fields[]];
+export type Change = (old: Counters | undefined, day: string, now: number) => [after: Counters | undefined, ...said: (Fields | undefined)[]];
 
 /** Make a change, and hand what each beacon of that kind says to `then`, which sends it. */
 export type Say = (kind: string, change: Change, then?: (said: Fields) => void) => void;
@@ -62,8 +62,11 @@ export const viewed =
     return [c, said];
   };
 
+/** How many of these edges lie at or below a number. */
+export const passed = (edges: readonly number[], number: number): number => edges.filter((edge) => edge <= number).length;
+
 /** Days since the last active day, exact to 31 (GAP_BUCKETS of anonymiser/bounds.py). */
-export function gap(last: string | undefined, day: string): string {
+export const gap = (last: string | undefined, day: string): string => {
   const days = (Date.parse(day) - Date.parse(last!)) / DAY;
-  return days < 32 ? `${days}` : (["32-60", "61-90", "91-180", "181-365"].find((name) => days <= +name.split("-")[1]!) ?? (last ? "more" : "first"));
-}
+  return days < 32 ? `${days}` : last ? ["32-60", "61-90", "91-180", "181-365", "more"][passed([61, 91, 181, 366], days)]! : "first";
+};

@@ -1,17 +1,18 @@
 // How long and how far: seconds of attention and the deepest scroll of the visitor's day, told as the steps between two
 // of eight buckets, so that all that a browser says in a day is one chain of each.
 import { say } from "./beacons.ts";
-import type { Change, Fields } from "./counters.ts";
+import { press } from "./needs.ts";
+import { type Change, type Fields, passed } from "./counters.ts";
 
 const EIGHTHS = 8;
 /** Nobody is taken to read for more than these milliseconds after the last thing they did. */
 const PATIENCE = 30e3;
 /** Seconds of attention after which the next thing a visitor does writes them down. */
 const UNWRITTEN = 1;
-const SIGNS = ["pointermove", "pointerdown", "keydown", "scroll", "focus", "blur", "visibilitychange"];
+const SIGNS = "visibilitychange scroll click keydown pointermove pointerdown blur".split(" ");
 
 /** The bucket of so many seconds, from 1. */
-export const bucket = (seconds: number): number => [0, 10, 30, 60, 120, 300, 600, 1800].filter((edge) => edge <= seconds).length;
+export const bucket = (seconds: number): number => passed([0, 10, 30, 60, 120, 300, 600, 1800], seconds);
 
 /**
  * Add seconds of attention and a depth to the counters of the day of the last view; whoever has viewed nothing adds
@@ -22,37 +23,39 @@ export const engage =
   (seconds: number, scroll: number): Change =>
   (c) => {
     if (!c?.n) return [c];
-    const said: Fields = { day: c.day };
+    let said: Fields | undefined;
     c.seconds += seconds;
     for (const [chain, to] of Object.entries({ engaged: bucket(c.seconds), scroll }) as ["engaged" | "scroll", number][])
-      if (to > c[chain]) said[chain] = [c[chain], (c[chain] = to)];
-    return said.engaged || said.scroll ? [c, said] : [c];
+      if (to > c[chain]) said = { ...said, day: c.day, [chain]: [c[chain], (c[chain] = to)] };
+    return [c, said];
   };
 
 /**
- * Watch this page. Attention is written while the visitor is active, since a page that is being left writes no more; a
+ * Watch this page, and tell `press` of each sign. Attention is written while the visitor is active, since a page that is being left writes no more; a
  * page that is only hidden lives on and writes then.
  */
-export function watch(): void {
+export const watch = (): void => {
   let since: number | undefined;
   let attentive: boolean;
   let seconds = 0;
 
-  function write(): void {
+  const write = (): void => {
     say("engagement", engage(seconds, Math.min(EIGHTHS, Math.ceil((EIGHTHS * (scrollY + innerHeight)) / document.documentElement.scrollHeight))));
     seconds = 0;
-  }
+  };
 
-  const notice = ({ timeStamp }: Event): void => {
+  const notice = (event: Event): void => {
+    press(event);
+    const { timeStamp } = event;
     const first = !since;
     if (attentive) seconds += Math.min(timeStamp - since!, PATIENCE) / 1000;
     since = timeStamp;
-    attentive = document.hasFocus() && !document.hidden;
+    attentive = document.hasFocus();
     if (seconds > UNWRITTEN || (attentive && first)) write();
     // A moment later: a page that goes into the back/forward cache, which takes none that is writing, writes on its return.
-    if (document.hidden) setTimeout(write);
+    if (document.hidden) attentive = !setTimeout(write);
   };
 
   notice(new Event(""));
   for (const sign of SIGNS) addEventListener(sign, notice, true);
-}
+};

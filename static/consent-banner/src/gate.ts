@@ -1,29 +1,24 @@
 // On every page: what was chosen, what may run, and the page view. The banner itself is loaded only when it is needed.
 import { config, configure, effective, state, UNMADE } from "./choice.ts";
-import type { Config, Ui } from "./types.ts";
-import { follow, track, view } from "./views.ts";
+import { type Api, type Call, fail, fire, load, page } from "./parts.ts";
+import type { Part } from "./parts.ts";
+import type { Gate, Ui } from "./types.ts";
+import { track, view } from "./views.ts";
 
 /** The file of waiting.ts, whose name the build puts here. */
 declare const WAITING: string;
 
-type Call = [name: string, ...given: unknown[]];
-type Api = Record<string, (...given: any[]) => unknown>;
 
-/** What has an id is a property of the window, too. */
-const page = window as unknown as { ConsentBanner?: Api | Call[]; "consent-ui"?: HTMLElement };
-
-const fire = (name: string, detail?: unknown) => document.dispatchEvent(new CustomEvent("consent:" + name, { detail }));
-const fail = (error: unknown): unknown => fire("error", error);
-const ui = (use: (ui: Ui) => unknown, otherwise = fail): Promise<unknown> =>
-  import(config.ui).then((part) => use(part.start(config, state, effective, apply, fire))).catch(otherwise);
+const ui = (use: (ui: Ui) => unknown, otherwise?: typeof fail): Promise<unknown> =>
+  load(config.ui, (part: Part<Gate, Ui>) => use(part.start(config, state, effective, apply, fire)), otherwise);
 
 /** Bring the page in line with what holds. */
-function apply(): void {
-  if (document.querySelector("[data-category]")) import(WAITING).then((part) => part.release(config, effective, fire)).catch(fail);
+const apply = (): void => {
+  if (document.querySelector("[data-category]")) load(WAITING, (part) => part.release(config, effective, fire));
   view();
   // No choice yet, one the server has not heard of, or a banner: then there is something to show or to do.
-  if (state().unheard || page["consent-ui"]) ui((loaded) => loaded.refresh());
-}
+  if (state()[2] || page["consent-ui"]) ui((loaded) => loaded.refresh());
+};
 
 // A service is asked for by itself where it was declared, else by its category.
 const accepted = (name: string, category?: string): boolean => !!(effective()[name] ?? effective()[category!]);
@@ -32,34 +27,27 @@ const api: Api = {
   track,
   acceptedCategory: accepted,
   acceptedService: accepted,
-  validConsent: () => state().unheard !== UNMADE,
+  validConsent: () => state()[2] !== UNMADE,
   push: ([name, ...given]: Call) => (page.ConsentBanner as Api)[name]!(...given),
 };
 
-/** Begin. The script tag of a server-rendered page does it by its data-consent, the loader by calling this. */
-export function start(told: Config): void {
-  const waiting = (page.ConsentBanner ?? []) as Call[];
-  if (config) return;
-  configure(told);
-  // Everything else of the API comes with the banner's part. (A thing with a `then` could not be awaited.)
-  page.ConsentBanner = new Proxy(api, {
-    get: (own, name: string) => own[name] ?? (name === "then" || ((...given: unknown[]) => ui((loaded) => (loaded as unknown as Api)[name]!(...given)))),
-  }) as Api;
-  addEventListener("click", (event) => {
-    const opener = (event.target as Element).closest<HTMLAnchorElement>("[data-consent-open],[data-consent-handover]");
-    if (!opener) return;
-    event.preventDefault();
-    ui((loaded) => loaded.opened(opener), () => opener.href && (location.href = opener.href));
-  });
-  follow();
-  const begin = (): void => {
-    apply();
-    fire("ready", effective());
-    waiting.forEach(api.push!);
-  };
-  if ((document as { prerendering?: boolean }).prerendering) (document as { onprerenderingchange?: () => void }).onprerenderingchange = begin;
-  else begin();
-}
-
-const tag = document.querySelector<HTMLElement>("script[data-consent]");
-if (tag) start(JSON.parse(tag.dataset.consent!));
+// The script tag of a server-rendered page has the config, or the loader's own, which waits for it.
+configure(document.querySelector<HTMLElement>("script[data-consent]")!.dataset.consent!);
+const waiting = (page.ConsentBanner ?? []) as Call[];
+// Everything else of the API comes with the banner's part. (A thing with a `then` could not be awaited.)
+page.ConsentBanner = new Proxy(api, {
+  get: (own, name: string) => own[name] ?? (name === "then" || ((...given: unknown[]) => ui((loaded) => (loaded as unknown as Api)[name]!(...given)))),
+}) as Api;
+addEventListener("click", (event) => {
+  const opener = (event.target as Element).closest<HTMLAnchorElement>("[data-consent-open]");
+  if (!opener) return;
+  event.preventDefault();
+  ui((loaded) => loaded.opened(opener), () => opener.href && ((location as unknown as string) = opener.href));
+});
+const begin = (): void => {
+  apply();
+  fire("ready", effective());
+  waiting.forEach(api.push!);
+};
+if ((document as { prerendering?: boolean }).prerendering) (document as { onprerenderingchange?: () => void }).onprerenderingchange = begin;
+else begin();

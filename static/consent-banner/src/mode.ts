@@ -23,8 +23,7 @@ declare global {
 }
 
 const WAIT = 500; // milliseconds for which Google's tags wait for the first update
-const mode = JSON.parse((document.currentScript as HTMLScriptElement).dataset.mode!) as Mode;
-configure(mode);
+const mode = configure((document.currentScript as HTMLScriptElement).dataset.mode!) as Mode;
 const layer = (window.dataLayer ??= []);
 // Google's tags read the arguments object itself; an array means something else to them.
 window.gtag ??= function () {
@@ -42,7 +41,7 @@ window.gtag("consent", "default", { ...told, wait_for_update: WAIT });
 
 /** What holds now goes to whoever has not heard of it. */
 function tell(): void {
-  const { decisions, unheard } = state();
+  const [decisions, , unheard] = state();
   const on = (key: string): boolean => !asked(key) || !!decisions[key];
   const now = google(on);
   if (JSON.stringify(now) !== JSON.stringify(told)) {

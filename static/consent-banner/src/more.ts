@@ -1,5 +1,6 @@
 // What is seldom needed: preferences, clearing after a withdrawal, taking a choice to another site of the family, the rest
 // of the JavaScript API. Loaded when first asked for.
+import { details } from "./details.ts";
 import { style } from "./style.ts";
 import type { Decisions, Held, Tools } from "./types.ts";
 
@@ -16,6 +17,7 @@ export async function showPreferences(tools: Tools): Promise<void> {
   preferences ??= open(tools);
   preferences.catch(() => (preferences = undefined));
   const dialog = await preferences;
+  details(tools.gate[0]).catch(() => {}); // a visitor who takes something back may be offline by then
   const on = tools.gate[2]();
   for (const box of boxes(dialog)) box.checked = !!on[box.name];
   dialog.showModal();
@@ -49,9 +51,17 @@ function agree(dialog: HTMLDialogElement, box: HTMLInputElement): void {
   else boxes(dialog).find((other) => other.name === of)!.checked = services.some((service) => service.checked);
 }
 
+/** A focused element must not lie under the bar. */
+export function uncover(_: Tools, bar: HTMLElement, target: Element): void {
+  const depth = target.getBoundingClientRect().bottom - bar.getBoundingClientRect().top;
+  if (bar.hidden || depth < 0) return;
+  document.documentElement.style.paddingBottom = bar.offsetHeight * 2 + "px";
+  scrollBy(0, depth + 9);
+}
+
 /** What was given has a receipt. Nothing is asked of the server before there is a choice. */
 async function linkReceipt(tools: Tools, link: HTMLAnchorElement): Promise<void> {
-  const { receipt } = (tools.gate[1]().permit ? await getReceipt(tools).catch(() => ({})) : {}) as Held;
+  const { receipt } = (tools.gate[1]()[1] ? await getReceipt(tools).catch(() => ({})) : {}) as Held;
   link.hidden = !receipt;
   if (receipt) link.href = new URL(`/v1/receipts/${receipt}`, import.meta.url).href;
 }
@@ -59,7 +69,7 @@ async function linkReceipt(tools: Tools, link: HTMLAnchorElement): Promise<void>
 /** Take away what those left here, but nothing that is on as well. Resolves to what to tell of it. */
 export async function stop(tools: Tools, off: readonly string[], note: string): Promise<string> {
   const [config, , effective, , fire] = tools.gate;
-  const { clear: declared } = config;
+  const { clear: declared } = await details(config);
   const entries = (names: readonly string[]): string[] => names.flatMap((name) => declared[name]?.split(" ") ?? []);
   const kept = entries(Object.keys(declared).filter((name) => !off.includes(name) && effective()[name] !== false));
   for (const entry of entries(off)) {
@@ -107,16 +117,19 @@ const fits = (pattern: string, name: string): boolean =>
 const isOf = (names: Names, name: string): boolean => names === "all" || [names].flat().includes(name);
 
 /** Accept those categories, with all of their services, and no others; all of them by default. */
-export const acceptCategory = (tools: Tools, names: Names = "all"): Promise<void> =>
-  tools.decide(tools.every((name) => isOf(names, tools.gate[0].services[name] ?? name)), "api");
+export async function acceptCategory(tools: Tools, names: Names = "all"): Promise<void> {
+  const { services } = await details(tools.gate[0]);
+  await tools.decide(tools.every((name) => isOf(names, services[name] ?? name)), "api");
+}
 
 export const rejectAll = (tools: Tools): Promise<void> => tools.decide(tools.every(() => false), "api");
 
 export const withdraw = rejectAll;
 
 /** Allow those services of a category and no others of it; the category is on while one is, or has none declared. */
-export function acceptService(tools: Tools, names: Names, category: string): Promise<void> {
-  const [{ services }, , effective] = tools.gate;
+export async function acceptService(tools: Tools, names: Names, category: string): Promise<void> {
+  const [config, , effective] = tools.gate;
+  const { services } = await details(config);
   const own = Object.keys(services).filter((name) => services[name] === category);
   const on = { ...effective(), [category]: !own[0] || own.some((name) => isOf(names, name)) };
   for (const name of own) on[name] = isOf(names, name);
@@ -124,8 +137,9 @@ export function acceptService(tools: Tools, names: Names, category: string): Pro
 }
 
 /** Turn a category off, with its services, or one service. */
-export function object(tools: Tools, name: string): Promise<void> {
-  const [{ services }, , effective] = tools.gate;
+export async function object(tools: Tools, name: string): Promise<void> {
+  const [config, , effective] = tools.gate;
+  const { services } = await details(config);
   const on = effective();
   return tools.decide(tools.every((other) => !!on[other] && other !== name && services[other] !== name), "api");
 }
@@ -138,8 +152,10 @@ export interface Preferences {
   rejectedServices: Record<string, string[]>;
 }
 
-export function getUserPreferences(tools: Tools): Preferences {
-  const [{ purposes, services }, , effective] = tools.gate;
+export async function getUserPreferences(tools: Tools): Promise<Preferences> {
+  const [config, , effective] = tools.gate;
+  const { purposes } = config;
+  const { services } = await details(config);
   const on: Decisions = effective();
   const names = Object.keys(purposes);
   const categories = names.filter((name) => !services[name]);

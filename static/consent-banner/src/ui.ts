@@ -32,18 +32,10 @@ function make(...gate: Gate): Ui {
     bar = root.children[0] as HTMLElement;
     bar.addEventListener("submit", submit);
     document.addEventListener("focusin", ({ target, relatedTarget }) => {
-      if (!root.contains(target as Node)) uncover(target as Element);
+      if (!root.contains(target as Node)) bar!.hidden || self.uncover(bar!, target as Element);
       else if (!root.contains(relatedTarget as Node)) back = relatedTarget as HTMLElement;
     });
     return root;
-  }
-
-  /** A focused element must not lie under the bar. */
-  function uncover(target: Element): void {
-    const depth = target.getBoundingClientRect().bottom - bar!.getBoundingClientRect().top;
-    if (bar!.hidden || depth < 0) return;
-    document.documentElement.style.paddingBottom = bar!.offsetHeight * 2 + "px";
-    scrollBy(0, depth + 9);
   }
 
   function submit(event: Event): void {
@@ -110,7 +102,7 @@ function make(...gate: Gate): Ui {
   }
 
   const retry = (): void => {
-    const { decisions, unheard } = state();
+    const [decisions, , unheard] = state();
     if (unheard && tools.chosen()) decide(decisions, unheard as string, true);
   };
 
@@ -119,7 +111,7 @@ function make(...gate: Gate): Ui {
     held,
     keep,
     decide,
-    chosen: () => state().unheard !== 1,
+    chosen: () => state()[2] !== 1,
     post: (path: string, body: object) =>
       fetch(`${origin}/v1/consent${path}`, {
         method: "POST",
@@ -132,7 +124,7 @@ function make(...gate: Gate): Ui {
       Object.fromEntries(Object.keys(config.purposes).map((name) => [name, on(name)])),
     async fetch(part: string) {
       const request = new XMLHttpRequest();
-      request.open("GET", `${origin}/v1/sites/${config.site}/${part}?lang=${config.lang}`);
+      request.open("GET", `${origin}/v1/sites/${config.site}/${part}`);
       request.responseType = "document";
       request.send();
       await loaded(request);
@@ -145,7 +137,7 @@ function make(...gate: Gate): Ui {
       })),
     async refresh() {
       if (!tools.chosen() && location.hash.startsWith("#consent=")) await self.redeem();
-      if (!tools.chosen() && navigator.cookieEnabled) return config.asked && tools.show();
+      if (!tools.chosen() && navigator.cookieEnabled) return config.purposes && tools.show();
       if (document.getElementById("consent-ui")) await tools.open();
       if (!asking) tools.hide();
       if (!tried) retry();
@@ -159,8 +151,7 @@ function make(...gate: Gate): Ui {
         asking = decide(tools.every(() => false), "gpc", true);
       }
     },
-    opened: (opener: HTMLAnchorElement) =>
-      "consentHandover" in opener.dataset ? self.handOver(opener) : self[(opener.dataset.consentOpen || "showPreferences") as "withdraw"](),
+    opened: (opener: HTMLAnchorElement) => self[(opener.dataset.consentOpen || "showPreferences") as "handOver"](opener),
     hide() {
       if (bar) bar.hidden = true;
       document.documentElement.style.paddingBottom = "";

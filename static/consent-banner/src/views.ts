@@ -1,37 +1,44 @@
 // Page views, without any identifier. Attention and depth are in engagement.ts; goals, links, downloads and the like in
-// activity.ts, which is loaded after the first view where the site counts any of them.
-import type { Activity } from "./activity.ts";
-import { path, say, send } from "./beacons.ts";
+// activity.ts, which is loaded when a page first has any of them.
+import { path, say } from "./beacons.ts";
 import { config, permitted } from "./choice.ts";
-import { type Fields, viewed } from "./counters.ts";
+import { type Fields, passed, viewed } from "./counters.ts";
 import { watch } from "./engagement.ts";
+import { matters, more } from "./needs.ts";
+import { page } from "./parts.ts";
 
 let last: string | false | undefined;
-let activity: Promise<Activity> | "" | undefined;
+let watched: unknown;
+
+/** Whether this page says "not found": by its status, or by a mark where a browser does not tell that. */
+const isMissing = (): unknown =>
+  document.querySelector("[data-not-found]") ||
+  (performance.getEntriesByType("navigation") as { responseStatus?: number }[])[0]?.responseStatus === 404;
 
 /** Count the page that is shown, once for each time its path changes. */
-export function view(): void {
+export const view = (event?: Event): void => {
   const at = permitted() && path();
-  if (at === last) return;
+  if (at === last && !(event as PageTransitionEvent)?.persisted) return;
+  const first = !last;
   last = at;
   // Where the visit came from: the host that linked here, and the campaign's own words.
-  const came: Fields = { referrer: document.referrer.split("/")[2]?.slice(0, 128) };
-  for (const name of ["utm_source", "utm_medium", "utm_campaign"]) came[name] = new URL(location.href).searchParams.get(name)?.slice(0, 128);
-  const width = screen.width;
+  const came: Fields = { referrer: document.referrer.split("/")[2] };
+  for (const name of ["utm_source", "utm_medium", "utm_campaign"]) came[name] = new URLSearchParams(location.search).get(name)?.slice(0, 128);
   const device = (): Fields => ({
-    screen: width < 768 ? "small" : width < 1024 ? "medium" : width < 1440 ? "large" : "wide",
+    screen: ["small", "medium", "large", "wide"][passed([768, 1024, 1440], screen.width)],
     zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     lang: navigator.language,
   });
   say("pageview", viewed(at as string, came, device, config.crossed));
-  if (at) activity ??= (watch(), config.activity && import(config.activity).then((part) => part.start(config, say, send, view)));
-}
+  if (!at) return;
+  if (matters(location.href) || (first && isMissing())) more("look", first);
+  if (watched) return;
+  watched = true;
+  watch();
+  addEventListener("pageshow", view);
+  if (page.navigation) page.navigation.addEventListener("currententrychange", view);
+  else more("follow", view);
+};
 
-/** Count a goal of the site, now or once what counts it is there. */
-export const track: Activity = (goal) => activity && activity.then((count) => count(goal), () => {});
-
-/** pushState, replaceState, back and forward, without touching the page's own history functions. */
-export function follow(): void {
-  (window as { navigation?: EventTarget }).navigation?.addEventListener("currententrychange", view);
-  addEventListener("pageshow", (event) => event.persisted && ((last = ""), view()));
-}
+/** Count a goal of the site. */
+export const track = (goal: string): unknown => more("goal", goal);

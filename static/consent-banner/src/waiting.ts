@@ -1,5 +1,6 @@
 // What waits for a choice: scripts, let go in their order, each fault by itself; and frames, which have a button of their
 // own until then. Loaded on pages that have any.
+import { details } from "./details.ts";
 import { style } from "./style.ts";
 import type { Config, Decisions } from "./types.ts";
 
@@ -58,12 +59,12 @@ function trusted(src: string): string {
 export async function frames(config: Config, effective: () => Decisions, fire: Fire, stop = false): Promise<void> {
   const all = document.querySelectorAll<HTMLIFrameElement>("iframe[data-src][data-category]");
   if (!all[0]) return;
-  await (styled ??= style(FRAME_CSS));
+  const [{ placeholder }] = await Promise.all([details(config), (styled ??= style(FRAME_CSS))]);
   const on = effective();
   for (const frame of all) {
     const shown = frame.hasAttribute("src");
     if (!allows(on, frame.dataset)) {
-      if (stop || !shown) block(frame, config.placeholder, () => fire("embed", frame));
+      if (stop || !shown) block(frame, placeholder, () => fire("embed", frame));
     } else if (!shown) load(frame);
   }
 }

@@ -13,7 +13,7 @@ function walk(...places: string[]): string[] {
   return places.flatMap((place) => {
     const [next, ...said] = stepped(FUNNELS, place)(structuredClone(counters), DAY, 0);
     counters = next;
-    return said.map(({ step, f }) => `${step} ${f}`);
+    return said.map((one) => `${one!.step} ${one!.f}`);
   });
 }
 

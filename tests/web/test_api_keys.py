@@ -30,7 +30,7 @@ def test_a_key_opens_what_it_was_made_for_and_is_written_nowhere(keys: ApiKeys, 
     assert key.may_see("kent")
     assert not key.may_see("surrey")
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
-    secret = text.rpartition("_")[2]
+    secret = text.split("_", 2)[2]
     assert len(secret) >= 43  # 256 bits
     assert [
         file for file in written if secret.encode() in file.read_bytes() or text.encode() in file.read_bytes()

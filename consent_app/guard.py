@@ -67,7 +67,7 @@ class Rates:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._minute = ""
+        self._minute = (-1, -1)
         self._day: date | None = None
         self._key = b""
         self._counts: Counter[bytes] = Counter()
@@ -84,8 +84,8 @@ class Rates:
 
     def _turn(self, now: datetime) -> None:
         if self._day != now.date():
-            self._day, self._key, self._minute = now.date(), secrets.token_bytes(32), ""
-        minute = now.strftime("%H:%M")
+            self._day, self._key, self._minute = now.date(), secrets.token_bytes(32), (-1, -1)
+        minute = (now.hour, now.minute)
         if self._minute != minute:
             self._minute = minute
             self._counts.clear()
@@ -216,12 +216,13 @@ def _parts() -> tuple[Rates, Tally]:
 
 
 def _network(address: str) -> str:
-    """An IPv6 address counts as its /64, which is what one connection gets."""
+    """An IPv6 address counts as its /64, which is what one connection gets. Not remembered: no list of addresses."""
     try:
-        parsed = ipaddress.ip_address(address)
+        return (
+            str(ipaddress.ip_network((ipaddress.IPv6Address(address), 64), strict=False)) if ":" in address else address
+        )
     except ValueError:
         return address[:64]
-    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _is_for_scripts() -> bool:

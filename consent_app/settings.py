@@ -47,7 +47,7 @@ class Settings:
     public_url: str = _setting("http://127.0.0.1:8000", "where browsers reach this server; printed in snippets")
     bind: str = _setting("127.0.0.1:8000", "address and port `consent serve` listens on")
     workers: int = _setting(1, "server processes", 1, 64)
-    threads: int = _setting(8, "threads of each server process", 1, 256)
+    threads: int = _setting(24, "threads of each server process", 1, 256)
     trusted_proxies: int = _setting(0, "reverse proxies in front whose X-Forwarded-* headers are believed", 0, 8)
     decisions_per_minute: int = _setting(30, "decisions taken from one address in a minute", 1, 100_000)
     beacons_per_minute: int = _setting(240, "page-view beacons taken from one address in a minute", 1, 100_000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 
 import rfc8785
@@ -382,9 +382,11 @@ def _on_calendar(record: Record, *names: str) -> None:
     for name in names:
         value = getattr(record, name)
         try:
-            datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ") if "T" in value else date.fromisoformat(value)  # noqa: DTZ007
+            moment = datetime.fromisoformat(value)
         except ValueError as error:
             raise LedgerError(f"a record's {name} is not a moment of the calendar") from error
+        # Later Pythons read 24:00 as the next midnight.
+        _refuse_unless(moment.day == int(value[8:10]), name)
 
 
 def _refuse_unless(fits: bool, name: str) -> None:

@@ -64,11 +64,13 @@ CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_
 class Statistics:
     """The published file behind one held read-only connection, opened anew when the file is replaced. Thread-safe.
 
-    A file that is not there has released nothing. Raises StatisticsError for one that is foreign or damaged.
+    `ranges` has sites whose visitors are told apart over fewer days than LONGEST_RANGE, and over how many. A file that
+    is not there has released nothing. Raises StatisticsError for one that is foreign or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ranges: Mapping[str, int] | None = None) -> None:
         self._path = path
+        self._ranges = ranges or {}
         self._lock = Lock()
         self._file: _File | None = None
 
@@ -124,11 +126,17 @@ class Statistics:
 
         An identity (design, chapter 4): a visitor is counted on the first active day of the range, where the gap to the
         day before exceeds the days since `start`. Each day gives two answers, the long gaps, and its visitors less the
-        short gaps; they are weighed by their noise. Without totals and gaps for every day, or over more than 91 days,
-        it is the sum of daily visitors.
+        short gaps; they are weighed by their noise. Without totals and gaps for every day, or over more days than
+        `longest_range`, it is the sum of daily visitors.
         """
         file = self._current()
-        return file.visitors(site, start, end) if file else figure([], visitor_days=start != end)
+        return (
+            file.visitors(site, start, end, self.longest_range(site)) if file else figure([], visitor_days=start != end)
+        )
+
+    def longest_range(self, site: str) -> int:
+        """Over how many days the site's different visitors are known at most."""
+        return self._ranges.get(site, LONGEST_RANGE)
 
     def breakdown(self, site: str, statistic: str, start: date, end: date) -> Breakdown:
         """The statistic's keys summed over the periods that lie within the range, the largest first.
@@ -293,21 +301,21 @@ class _File:
             self._gaps.keep((site, day.year), kept)
         return kept.get(day)
 
-    def visitors(self, site: str, start: date, end: date) -> RangeFigure:
+    def visitors(self, site: str, start: date, end: date, longest: int) -> RangeFigure:
         """What `Statistics.visitors` says."""
         question = (site, start, end)
         kept = self._visitors.get(question)
         if kept is None:
-            kept = self._different(site, start, end)
+            kept = self._different(site, start, end, longest)
             self._visitors.keep(question, kept)
         return kept
 
-    def _different(self, site: str, start: date, end: date) -> RangeFigure:
+    def _different(self, site: str, start: date, end: date, longest: int) -> RangeFigure:
         """Different visitors of a range out of its days; visitor-days where that cannot be told."""
         days = (end - start).days + 1
         found = ((day, self.totals(site).get(day, {})) for day in (start + timedelta(days=n) for n in range(days)))
         totals = {day: of["visitors"] for day, of in found if "visitors" in of}
-        if not 1 < days <= LONGEST_RANGE or len(totals) != days:
+        if not 1 < days <= longest or len(totals) != days:
             return figure([*totals.values()], visitor_days=days != 1)
         gaps = [of for day in totals if (of := self.gaps(site, day))]
         if len(gaps) != days:

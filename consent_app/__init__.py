@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     app.wsgi_app = Door(app, app.wsgi_app)  # type: ignore[method-assign]
     bundle_sha256()  # without the banner's files no decision could be recorded: better to know now
     _configure(app, settings)
-    app.extensions[NAME] = _rooms(settings, statistics or Statistics(settings.stats_file))
+    app.extensions[NAME] = _rooms(settings, statistics)
     install(app)
     for blueprint in (
         banner_pages,
@@ -64,8 +64,9 @@ def create_app(settings: Settings, *, statistics: Statistics | None = None) -> F
     return app
 
 
-def _rooms(settings: Settings, statistics: Statistics) -> Rooms:
+def _rooms(settings: Settings, statistics: Statistics | None) -> Rooms:
     sites = Sites.load(settings.sites_file)
+    statistics = statistics or Statistics(settings.stats_file, sites.longest_ranges)
     seal = Seal(settings.signing_keys, settings.clock)
     ledger = Ledger(settings.ledger_file, settings.ledger_url)
     for site in sites:

@@ -28,14 +28,13 @@ from consent_app.purposes import STATISTICS, DeclaredCookie
 from consent_app.receipts import Permit
 from consent_app.rooms import NAME as ROOMS
 from consent_app.rooms import Rooms
-from consent_app.sites import Site
+from consent_app.sites import LAST_DAY, Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 NAME: Final = "consent-nonces"
 MOST_NONCES: Final = 100_000
-LAST_DAY: Final = "consent-last-day"
 LONGEST_KEPT: Final = 395  # days: thirteen months
 
 PATH: Final = "/v1/collect"

@@ -21,6 +21,9 @@ from consent_app.strict_toml import Table
 
 Embed = Literal["same-host", "script"]
 Look = Literal["bar", "corner", "footer"]
+LAST_DAY: Final = "consent-last-day"
+"""The cookie in which a site's own server keeps the day of a visitor's last visit."""
+WEEK: Final = 7  # days: Safari clears what scripts stored after as many without a visit
 LONGEST_KEPT: Final = 25  # months: of statistics, and of a consent record after its validity
 
 
@@ -85,6 +88,12 @@ class Site:
         return self.hosts | {domain.removeprefix("www.") for domain in (*self.hosts, *self.domains)}
 
     @cached_property
+    def is_soon_forgotten(self) -> bool:
+        """Whether some browsers forget its visitors after a week: all that remembers is storage that scripts write."""
+        names = {cookie.name for holder in self.holders for cookie in holder.cookies}
+        return self.embed == "script" or LAST_DAY not in names
+
+    @cached_property
     def zone(self) -> ZoneInfo:
         """Its time zone: a day begins and ends at its midnight."""
         return ZoneInfo(self.timezone)
@@ -131,6 +140,11 @@ class Sites:
         if site is None:
             raise NotFoundError("there is no such site here; `consent site list` shows the keys")
         return site
+
+    @cached_property
+    def longest_ranges(self) -> Mapping[str, int]:
+        """Over how many days visitors are told apart, by key, for the sites whose visitors are soon forgotten."""
+        return {site.key: WEEK for site in self.all if site.is_soon_forgotten}
 
     def by_host(self, host: str) -> Site | None:
         """The site a Host header (with or without port) belongs to."""

@@ -32,7 +32,8 @@ def report_command(
     docs/reports.md has the settings of the mail server and a timer.
     """
     settings = Settings.from_environment()
-    declared = Sites.load(settings.sites_file).get(site)
+    sites = Sites.load(settings.sites_file)
+    declared = sites.get(site)
     to = _recipients(recipients, settings)
     if folder is None:
         check(settings)
@@ -40,7 +41,7 @@ def report_command(
             raise ReportError(f"nobody is to get it; say --to ADDRESS, or set {variable('report_to')}")
     now = settings.clock()
     chosen = wanted(period, local_day(now, declared.zone), day.date() if day else None)
-    with Statistics(settings.stats_file) as statistics:
+    with Statistics(settings.stats_file, sites.longest_ranges) as statistics:
         written = parts(report(statistics, declared, chosen), statistics, settings)
     sender = settings.mail_from or NOBODY
     messages = [message(written, sender, each, now) for each in to or ("",)]

@@ -163,6 +163,14 @@ def test_more_than_91_days_are_visitor_days(out: Path, statistics: Statistics) -
     assert figure.sigma == pytest.approx(SIGMA * sqrt(92))
 
 
+def test_where_browsers_forget_sooner_longer_ranges_are_visitor_days(out: Path) -> None:
+    visited(out, {"one": set(range(9))}, 9)
+    with Statistics(out, {"kent": 7}) as statistics:
+        assert statistics.visitors("kent", FIRST, FIRST + 6 * DAY).value == pytest.approx(1)
+        figure = statistics.visitors("kent", FIRST, FIRST + 7 * DAY)
+        assert (figure.value, figure.is_visitor_days) == (8, True)
+
+
 def test_without_gaps_for_every_day_it_is_visitor_days(out: Path, statistics: Statistics) -> None:
     totals(out, {1: 10, 2: 20, 4: 40})
     figure = statistics.visitors("kent", FIRST, date(2026, 11, 5))

@@ -22,8 +22,7 @@ from anonymiser.facts import Fact
 from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import segments
 from anonymiser.unsealing import read
-from consent_app.collect import LAST_DAY
-from consent_app.sites import Sites
+from consent_app.sites import LAST_DAY, Sites
 from tests.browser.conftest import AGENT, LOOK, PATIENCE, Stage, until
 from tests.conftest import ARGUMENTS, CHROMIUM
 

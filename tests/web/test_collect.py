@@ -26,13 +26,14 @@ from anonymiser.facts import Fact
 from anonymiser.hour_keys import HourKeys
 from anonymiser.spool import segments
 from anonymiser.unsealing import read
-from consent_app.collect import LAST_DAY, Nonces
+from consent_app.collect import Nonces
 from consent_app.door import Door
 from consent_app.guard import NAME as GUARD
 from consent_app.guard import Tally
 from consent_app.home import make_hour_keys
 from consent_app.rooms import NAME, Rooms
 from consent_app.settings import Settings
+from consent_app.sites import LAST_DAY
 from tests.web.conftest import Clock
 
 KENT = "http://kent.localhost:8000"

@@ -37,6 +37,10 @@ def test_the_starter_declares_the_four_sites() -> None:
     assert words(statistics.title, "fr") == "Statistics"
 
 
+def test_visitors_of_sites_without_a_server_of_their_own_are_told_apart_for_a_week() -> None:
+    assert Sites.load(STARTER / "sites.toml").longest_ranges == {"defibrental": 7, "orders": 7}
+
+
 def test_a_notice_is_known_by_the_hash_of_its_file() -> None:
     notice = Sites.load(STARTER / "sites.toml").get("kent").notice
     assert notice.sha256 == hashlib.sha256((STARTER / "notices" / "kent.txt").read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from anonymiser.bounds import ENGAGED, OTHER, SCROLLED
-from anonymiser.stats import LONGEST_RANGE, Breakdown, BreakdownRow, Statistics
+from anonymiser.stats import Breakdown, BreakdownRow, Statistics
 from consent_app.dashboard.figures import Estimate
 from consent_app.dashboard.periods import DAY, EARLIEST
 from consent_app.dashboard.stats_api.filters import Condition
@@ -89,8 +89,9 @@ class Totals:
     def _why_not(self, start: date, end: date) -> tuple[str, Question]:
         """Why different visitors of these days are not known, and what is."""
         instead = swapped(self._question, "visitors", VISITOR_DAYS)
-        if (end - start).days >= LONGEST_RANGE:
-            return f"different visitors are known over {LONGEST_RANGE} days at most; visitor_days over any", instead
+        longest = self._statistics.longest_range(self._question.site)
+        if (end - start).days >= longest:
+            return f"different visitors are known over {longest} days at most; visitor_days over any", instead
         first, last = min(self._days), max(self._days)
         gapless = self._has(first, last) and (first, last) != (start, end)
         if (

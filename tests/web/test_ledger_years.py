@@ -19,6 +19,8 @@ from consent_app import receipt_check
 from consent_app.errors import LedgerError
 from consent_app.ledger import Ledger, RemovalRecord, dropping, export, holds, keys
 from consent_app.ledger.backlog import backlog
+from consent_app.ledger.links import Link
+from consent_app.ledger.records import YearRecord
 from consent_app.ledger.tlog.checkpoint import Checkpoint, verified
 from consent_app.ledger.tlog.note import opened
 from consent_app.rooms import Rooms
@@ -494,3 +496,17 @@ def _stranger(folder: Path) -> str:
         other.append(RemovalRecord("s-1", "2026-11-23T08Z", "2026-11-23T09:05:00Z"))
         other.sequence()
         return other.published.key()
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (Checkpoint("log.example/2026", 5, b"\1" * 32), ""),
+        (Checkpoint("log.example/2026", 5, b"\2" * 32), "are not those that this log goes on from"),
+        (Checkpoint("log.example/2026", 6, b"\1" * 32), "and not from 6 of"),
+        (Checkpoint("log.example/2025", 5, b"\1" * 32), "and not from 5 of log.example/2025"),
+    ],
+)
+def test_a_log_goes_on_from_one_checkpoint_and_no_other(before: Checkpoint, said: str) -> None:
+    link = Link(YearRecord(2027, 5, "log.example/2026", 5, "01" * 32, "2027-01-01T00:00:00Z"))
+    assert said in link.fault(before) and bool(said) is bool(link.fault(before))

@@ -103,7 +103,7 @@ def _summary(statistics: Statistics, site: Site, now: datetime, rows: Sequence[D
 
 
 def _sum(sites: Sequence[Sequence[DailyRow]], today: date) -> Sum:
-    """The last 28 days of several sites, added up day by day; days that one of them lacks are left out of the line."""
+    """The last 28 days of several sites, added up day by day; days that one of them lacks are left out."""
     period = named(DEFAULT, today, None)
     before = period.before() or period
     by_day: dict[tuple[date, str], list[Estimate]] = {}
@@ -112,14 +112,14 @@ def _sum(sites: Sequence[Sequence[DailyRow]], today: date) -> Sum:
     whole = {key: total(parts) for key, parts in by_day.items() if len(parts) == len(sites)}
     points = [Point(day, day, whole.get((day, "views"))) for day in _days(period)]
     shown = [
-        (label, _total(whole, metric, period), _total(whole, metric, before))
+        (label, _found(whole, metric, period), _found(whole, metric, before))
         for metric, label in (("views", "Views"), ("visitors", "Visitor-days"), ("visits", "Visits"))
     ]
     return Sum(
         len(sites),
         charts.spark(f"All sites: views per day, {period.label}", points),
         [
-            (label, figures.count(now) if now else None, figures.change(now, then) if now and then else None)
+            (label, figures.count(total(now)) if now else None, _change(now, then, period.days))
             for label, now, then in shown
         ],
         period.label,
@@ -127,11 +127,14 @@ def _sum(sites: Sequence[Sequence[DailyRow]], today: date) -> Sum:
     )
 
 
-def _total(whole: Mapping[tuple[date, str], Estimate], metric: str, period: Period) -> Estimate | None:
-    """The sum of a period, None unless every day of it is there."""
-    parts = [whole.get((day, metric)) for day in _days(period)]
-    found = [part for part in parts if part]
-    return total(found) if len(found) == len(parts) else None
+def _found(whole: Mapping[tuple[date, str], Estimate], metric: str, period: Period) -> list[Estimate]:
+    """What is there of a period's days."""
+    return [part for day in _days(period) if (part := whole.get((day, metric)))]
+
+
+def _change(now: Sequence[Estimate], then: Sequence[Estimate], days: int) -> Change | None:
+    """None unless every day of both periods is there."""
+    return figures.change(total(now), total(then)) if len(now) == len(then) == days else None
 
 
 def _days(period: Period) -> list[date]:

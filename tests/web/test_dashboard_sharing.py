@@ -246,3 +246,17 @@ def test_all_sites_together_are_the_sum_of_sites(app: Flask, settings: Settings)
     assert f"All 2 sites together 27 Oct to 23 Nov 2026 Views {whole.text} ± {whole.margin}" in page
     assert "Sums of sites: somebody who visits two of them counts in both." in page
     assert "together" not in words(signed_in(app, "sam", "viewer", ("kent",)), "/dashboard/")
+
+
+def test_a_day_that_one_site_lacks_is_left_out_of_the_sum(app: Flask, settings: Settings) -> None:
+    sites = [Shop("kent", 240, date(2026, 9, 1), YESTERDAY), Shop("surrey", 8, date(2026, 9, 1), date(2026, 11, 22))]
+    write(settings.stats_file, sites)
+    page = words(signed_in(app, "mary", "viewer", ()), "/dashboard/")
+    with Statistics(settings.stats_file) as statistics:
+        rows = [
+            row for site in ("kent", "surrey") for row in statistics.daily(site, date(2026, 10, 27), date(2026, 11, 22))
+            if row.metric == "views"
+        ]  # fmt: skip
+    whole = count(total(Estimate(row.value, row.sigma) for row in rows))
+    assert f"27 Oct to 23 Nov 2026 Views {whole.text} ± {whole.margin} Visitor-days" in page  # and no change
+    assert "1 of 28 days lacks figures of a site and is left out." in page

@@ -1,19 +1,20 @@
 """How long the server takes for a view of the dashboard, with five years of four sites published.
 
-    python bench/dashboard.py FOLDER [--runs 9] [--years 5]
+    python bench/dashboard.py [FOLDER] [--runs 9] [--years 5]
 
-FOLDER is what bench/five_years.py makes; it is made where it is not there (some minutes). Before anything is timed, the
-figures of each view's period are held against sums in plain SQL. A view is a whole request through the application,
-sign-in not included. "published" is the first one after a publication, when nothing is remembered and the file is
-opened anew; "new" asks for days that nobody has asked for, of a file that is open; "again" is the same view once more.
-Times are medians of wall time in this process, which other processes of a busy machine lengthen; beside each is that of
-the processor.
+FOLDER is what bench/five_years.py makes, usually one among the temporary files; it is made where it is not there (some
+minutes). Before anything is timed, the figures of each view's period are held against sums in plain SQL. A view is a whole
+request through the application, sign-in not included. "published" is the first one after a publication, when nothing is
+remembered and the file is opened anew; "new" asks for days that nobody has asked for, of a file that is open; "again" is
+the same view once more. Times are medians of wall time in this process, which other processes of a busy machine lengthen;
+beside each is that of the processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -106,7 +107,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def main() -> None:
     """Check the answers, then print a table of milliseconds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(tempfile.gettempdir()) / "consent-five-years")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--years", type=float, default=5)
     asked = parser.parse_args()

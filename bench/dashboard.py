@@ -2,12 +2,12 @@
 
     python bench/dashboard.py [FOLDER] [--runs 9] [--years 5]
 
-FOLDER is what bench/five_years.py makes, usually one among the temporary files; it is made where it is not there (some
-minutes). Before anything is timed, the figures of each view's period are held against sums in plain SQL. A view is a whole
-request through the application, sign-in not included. "published" is the first one after a publication, when nothing is
-remembered and the file is opened anew; "new" asks for days that nobody has asked for, of a file that is open; "again" is
-the same view once more. Times are medians of wall time in this process, which other processes of a busy machine lengthen;
-beside each is that of the processor.
+FOLDER is what bench/five_years.py makes, usually one among the temporary files; it is made where it is not there
+(some minutes). Before anything is timed, the figures of each view's period are held against sums in plain SQL. A view
+is a whole request through the application, sign-in not included. "published" is the first one after a publication,
+when nothing is remembered and the file is opened anew; "new" asks for days that nobody has asked for, of a file that
+is open; "again" is the same view once more. Times are medians of wall time in this process, which other processes of
+a busy machine lengthen; beside each is that of the processor.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -111,10 +111,13 @@ def story(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Story:
     _make_home(told)
     with told.server():
         _visits(told, chromium)
+    soon = datetime.now(UTC) + timedelta(hours=2)
     later = told.day + timedelta(days=2)
-    batch = told.consent("batch", "--now", f"{later}T04:00Z")
-    told.said += [batch.stdout, batch.stderr]
-    assert batch.returncode == 0, told.said
+    # The one counts and removes the facts, the other publishes the day, once it is over everywhere.
+    for moment in (f"{soon:%Y-%m-%dT%H:%M}Z", f"{later}T04:00Z"):
+        batch = told.consent("batch", "--now", moment)
+        told.said += [batch.stdout, batch.stderr]
+        assert batch.returncode == 0, told.said
     with told.server():
         _marketing(told, chromium)
     return told
@@ -265,7 +268,7 @@ def test_marketing_sees_them_with_their_margins(story: Story) -> None:
     assert shown, story.page
     value, margin = (int(text.replace(",", "")) for text in shown.groups())
     assert abs(value - views.value) <= margin
-    assert "Top pages" in story.page
+    assert re.search(r"Pages\s+Top\s+Entry", story.page)
 
 
 def test_marketing_sees_every_declared_page(story: Story) -> None:

@@ -299,7 +299,7 @@ def test_each_bucket_has_a_name() -> None:
 
 def test_the_browser_uses_the_same_edges(root: Path) -> None:
     script = (root / "static" / "consent-banner" / "src" / "engagement.ts").read_text("utf-8")
-    (edges,) = re.findall(r"const bucket = .*\[([\d, ]+)\]\.filter", script)
+    (edges,) = re.findall(r"const bucket = .*passed\(\[([\d, ]+)\]", script)
     assert tuple(map(int, edges.split(", "))) == ENGAGED_FROM
 
 

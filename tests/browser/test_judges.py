@@ -384,9 +384,7 @@ def test_the_blocker_would_hit_what_its_rules_say(bench: Page, visitor: BrowserC
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "rules", ["/static/consent-banner/*", "/static/consent-banner/*.js", "/static/consent-banner/*.css", "/taskbar.js"]
-)
+@pytest.mark.parametrize("rules", ["/static/consent-banner/*", "/static/consent-banner/*.js", "/*.css", "/taskbar.js"])
 @pytest.mark.parametrize("site", ["kent", "defibrental", "surrey"])
 def test_what_is_blocked_harms_nobody(
     bench: Page, visitor: BrowserContext, stage: Stage, site: str, rules: str

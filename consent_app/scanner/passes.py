@@ -6,13 +6,14 @@ The first visit finds the pages; the others see the same ones, so that visits ca
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urldefrag, urlsplit
 
 from consent_app.errors import ScanError
@@ -66,17 +67,19 @@ def _browser(plan: Plan) -> Iterator[Browser]:
         playwright = importlib.import_module("playwright.sync_api")
     except ImportError as error:
         raise ScanError("scanning needs Playwright: pip install 'consent-app[scan]'") from error
-    with playwright.sync_playwright() as started:
-        yield from _started(started, program, plan)
-
-
-def _started(playwright: Any, program: str, plan: Plan) -> Iterator[Browser]:
-    arguments = [*QUIET, *([] if plan.sandbox else ["--no-sandbox"])]
-    browser = playwright.chromium.launch(executable_path=program, args=arguments)
     try:
-        yield browser
-    finally:
-        browser.close()
+        with playwright.sync_playwright() as started:
+            yield _started(started, program, plan)
+    except playwright.Error as error:
+        raise ScanError(f"the browser stopped the scan: {str(error).splitlines()[0]}") from error
+
+
+def _started(playwright: Any, program: str, plan: Plan) -> Browser:
+    """Chromium, which goes when Playwright does. Root may not start it with a sandbox."""
+    if plan.sandbox and os.geteuid() == 0:
+        raise ScanError("Chromium starts as root without its sandbox only: scan as another user, or say --no-sandbox")
+    arguments = [*QUIET, *([] if plan.sandbox else ["--no-sandbox"])]
+    return cast("Browser", playwright.chromium.launch(executable_path=program, args=arguments))
 
 
 def _visited(browser: Browser, plan: Plan, visit: Visit, pages: list[str]) -> Seen:

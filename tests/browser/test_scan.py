@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -202,6 +203,36 @@ def test_what_cannot_be_scanned_is_said_in_one_line(
     done = scan(tmp_path / "report", address, tmp_path / "no-home", *more)
     assert done.code == 2
     assert said in done.warned and "Traceback" not in done.warned
+
+
+def test_a_button_that_cannot_be_pressed_is_said_in_one_line(tmp_path: Path) -> None:
+    """A page that covers its own banner: the click runs out of time."""
+    app = Flask(__name__)
+    cover = "<p style='position:fixed;inset:0'>Covered</p>"
+    app.add_url_rule("/", view_func=lambda: f"<!doctype html><title>Covered</title><button>Reject all</button>{cover}")
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    done = scan(tmp_path / "report", f"http://127.0.0.1:{server.server_port}/", tmp_path, "--settle", "0.5")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert done.code == 2
+    assert "the browser stopped the scan: " in done.warned and "Traceback" not in done.warned
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused")
+def test_root_is_told_how_to_start_the_browser(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("consent")), "scan", "http://127.0.0.1:9/", "--out", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "CONSENT_HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "--no-sandbox" in done.stderr
 
 
 def test_others_banners_are_answered_by_autoconsent(root: Path, tmp_path: Path, greedy: str) -> None:

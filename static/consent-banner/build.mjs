@@ -18,7 +18,8 @@ const squeezed = (content) =>
  * changes with the source by a hundredth, so each of these is tried; they were found by trying many.
  */
 const ALPHABETS = ["abcdefghijklmnopqrstuvwxyz", "tlgvnrwjdpzqfchauybxmsekio", "molkhnwvtqeudfrigjyczbxsap", "ivtuongyempqjdxrhkbwzclsfa",
-  "iydoncrxluskbvmqathefjzwgp", "xdysnviwutbkeqocalfrgpjmhz", "spadmnkicglzwxtjburyevhofq", "iyeuncrjdoxqzbmkawhpfsvlgt"];
+  "iydoncrxluskbvmqathefjzwgp", "xdysnviwutbkeqocalfrgpjmhz", "spadmnkicglzwxtjburyevhofq", "iyeuncrjdoxqzbmkawhpfsvlgt",
+  "diuotnpeghaqwbrmzcjvfyxksl"];
 const named = (letters) => ({
   get(number) {
     let name = "";

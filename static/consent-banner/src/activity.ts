@@ -11,15 +11,17 @@ const LONGEST_WORD = 128;
 /** The steps of each funnel in order: paths of pages, or goals. */
 type Funnels = Readonly<Record<string, readonly string[]>>;
 
-/** What each function here is given by the gate. */
-export interface Activity {
-  /** A page is viewed: whether for the first time since it was loaded. */
-  look: boolean;
-  /** Something is done to a link. */
-  press: Event;
-  goal: string;
+/** What the gate hands over, in the order of the page. */
+export type Need =
+  /** A page is viewed. */
+  | [name: "look"]
+  /** The page has links that count. */
+  | [name: "links"]
+  | [name: "goal", goal: string]
   /** What views a page, in a browser that does not tell when its address changes. */
-  follow: () => void;
+  | [name: "follow", view: () => void];
+export interface Activity {
+  count(needs: Need[], config: Config, say: Say, send: Send): void;
 }
 type Send = (said: Fields) => void;
 
@@ -68,11 +70,24 @@ function step(say: Say, { funnels = {} }: Config, place: string): void {
   if (Object.values(funnels as Funnels).flat().includes(place)) say("goal", stepped(funnels, place));
 }
 
-/** The search term of a page, its steps in funnels, and whether it is not there. */
-export function look(config: Config, say: Say, first: boolean): void {
+/** Count what waits. */
+export function count(needs: Need[], config: Config, say: Say, send: Send): void {
+  for (const [name, given] of needs.splice(0)) {
+    if (name === "look") look(config, say);
+    else if (name === "goal") goal(config, say, given);
+    else if (name === "follow") follow(given);
+    else links(config, say, send);
+  }
+}
+
+let looked = false;
+
+/** The search term of a page, its steps in funnels, and whether it is not there, which a page loaded once says once. */
+function look(config: Config, say: Say): void {
   const term = new URLSearchParams(location.search).get(config.search!)?.trim();
   if (term) event(say, "search", term.slice(0, LONGEST_PATH));
-  if (first && config.links && isMissing()) event(say, "not_found", location.pathname.slice(0, LONGEST_PATH));
+  if (!looked && config.links && isMissing()) event(say, "not_found", location.pathname.slice(0, LONGEST_PATH));
+  looked = true;
   step(say, config, location.pathname);
 }
 
@@ -82,7 +97,7 @@ function isMissing(): boolean {
   return entry?.responseStatus === 404 || document.documentElement.hasAttribute("data-not-found");
 }
 
-export function goal(config: Config, say: Say, name: string): void {
+function goal(config: Config, say: Say, name: string): void {
   if (!config.goals?.includes(name)) return;
   event(say, "goal", name);
   step(say, config, name);
@@ -94,6 +109,15 @@ function target(link: HTMLAnchorElement): [kind: string, key: string] | [] {
   return DOWNLOAD.test(link.pathname) ? ["download", link.pathname.slice(0, LONGEST_PATH)] : [];
 }
 
+let watched = false;
+
+/** Count what is done to links, also to those that come later. */
+function links(config: Config, say: Say, send: Send): void {
+  if (!config.links || watched) return;
+  watched = true;
+  for (const sign of ["pointerdown", "click", "auxclick"]) addEventListener(sign, (event) => press(event as MouseEvent, say, send), true);
+}
+
 /** What the counters say of a link that was pressed and not followed yet. */
 const pressed = new Map<string, Promise<Fields>>();
 // What was said before a choice is not told after it.
@@ -102,21 +126,22 @@ globalThis.document?.addEventListener("consent:change", () => pressed.clear());
 /**
  * A page that is left may not live to write. So a link's number is written when the link is pressed, a moment before it is
  * followed, and then only has to be told, which a page that is going can do. Whoever presses and does not follow has used
- * the number up; it is told if they follow the link later, from the same page. The middle button follows as it presses.
+ * the number up; it is told if they follow the link later, from the same page.
  */
-export function press(config: Config, say: Say, { type, target: at, button }: MouseEvent, send: Send): void {
-  const [kind, key] = config.links && (type === "click" || (type === "pointerdown" && button < 2)) ? target((at as Element).closest("[href]") as HTMLAnchorElement) : [];
+function press({ type, target: at, button }: MouseEvent, say: Say, send: Send): void {
+  const link = button < 2 && (at as Element).closest?.<HTMLAnchorElement>("[href]");
+  const [kind, key] = link ? target(link) : [];
   if (!kind) return;
   const id = `${kind} ${key}`;
   const said = pressed.get(id) ?? new Promise<Fields>((done) => say(kind, happened(kind, key!), done));
   pressed.set(id, said);
-  if (type !== "click" && !button) return;
+  if (type === "pointerdown") return;
   pressed.delete(id);
   said.then(send);
 }
 
 /** The page's own history functions, which do all they did. */
-export function follow(_: Config, __: Say, view: () => void): void {
+function follow(view: () => void): void {
   for (const name of ["pushState", "replaceState"] as const) {
     const own = history[name];
     history[name] = (...given) => {

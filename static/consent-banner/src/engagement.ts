@@ -1,7 +1,7 @@
 // How long and how far: seconds of attention and the deepest scroll of the visitor's day, told as the steps between two
 // of eight buckets, so that all that a browser says in a day is one chain of each.
 import { say } from "./beacons.ts";
-import { press } from "./needs.ts";
+import { matters, more } from "./needs.ts";
 import { type Change, type Fields, passed } from "./counters.ts";
 
 const EIGHTHS = 8;
@@ -31,7 +31,7 @@ export const engage =
   };
 
 /**
- * Watch this page, and tell `press` of each sign. Attention is written while the visitor is active, since a page that is being left writes no more; a
+ * Watch this page. Attention is written while the visitor is active, since a page that is being left writes no more; a
  * page that is only hidden lives on and writes then.
  */
 export const watch = (): void => {
@@ -42,11 +42,11 @@ export const watch = (): void => {
   const write = (): void => {
     say("engagement", engage(seconds, Math.min(EIGHTHS, Math.ceil((EIGHTHS * (scrollY + innerHeight)) / document.documentElement.scrollHeight))));
     seconds = 0;
+    // While the page is read, not when a link is pressed: what counts that would not arrive before the page is left.
+    if ([...(document.links as unknown as HTMLAnchorElement[])].some(matters)) more("links");
   };
 
-  const notice = (event: Event): void => {
-    press(event);
-    const { timeStamp } = event;
+  const notice = ({ timeStamp }: Event): void => {
     const first = !since;
     if (attentive) seconds += Math.min(timeStamp - since!, PATIENCE) / 1000;
     since = timeStamp;

@@ -19,11 +19,10 @@ const isMissing = (): unknown =>
 export const view = (event?: Event): void => {
   const at = permitted() && path();
   if (at === last && !(event as PageTransitionEvent)?.persisted) return;
-  const first = !last;
   last = at;
   // Where the visit came from: the host that linked here, and the campaign's own words.
   const came: Fields = { referrer: document.referrer.split("/")[2] };
-  for (const name of ["utm_source", "utm_medium", "utm_campaign"]) came[name] = new URLSearchParams(location.search).get(name)?.slice(0, 128);
+  for (const name of ["source", "medium", "campaign"]) came["utm_" + name] = new URLSearchParams(location.search).get("utm_" + name)?.slice(0, 128);
   const device = (): Fields => ({
     screen: ["small", "medium", "large", "wide"][passed([768, 1024, 1440], screen.width)],
     zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
@@ -31,7 +30,7 @@ export const view = (event?: Event): void => {
   });
   say("pageview", viewed(at as string, came, device, config.crossed));
   if (!at) return;
-  if (matters(location.href) || (first && isMissing())) more("look", first);
+  if (matters(location) || isMissing()) more("look");
   if (watched) return;
   watched = true;
   watch();

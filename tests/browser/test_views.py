@@ -252,7 +252,7 @@ def active(page: Page, seconds: float) -> None:
 
 
 def reading(page: Page) -> None:
-    """A visitor reads until what counts links has found one: it is not loaded by a press, for which it came too late."""
+    """A visitor reads until what counts links has found one: a press would load it too late."""
     for step in range(PATIENCE // LOOK):
         page.mouse.move(300 + step % 7, 500)
         if page.evaluate(ACTIVITY):

@@ -36,7 +36,7 @@ def least_epsilon(rho: float, delta: float) -> float:
 def least_delta(rho: float, epsilon: float) -> float:
     """min over alpha > 1 of exp((alpha - 1)(alpha rho - epsilon)) / (alpha - 1) * (1 - 1 / alpha)^alpha.
 
-    Canonne, Kamath and Steinke 2020, corollary 13. The logarithm is convex in alpha: its second derivative is
+    Canonne, Kamath and Steinke 2020, section 2.3. The logarithm is convex in alpha: its second derivative is
     2 rho + 1 / (alpha (alpha - 1)). So its slope is halved down to the least value.
     """
     low, high = 1.0 + 1e-9, 2.0 + (epsilon + 1) / rho

@@ -19,7 +19,7 @@ from anonymiser import clock, coverage, removal, spool, weblogs
 from anonymiser.bounds import STATISTICS, Schedule
 from anonymiser.closing import answers, periods
 from anonymiser.coverage import LATE
-from anonymiser.engines import Engine, LogCounts, Progress, Rejected
+from anonymiser.engines import Engine, LogCounts, Progress
 from anonymiser.engines.duckdb import DuckDBEngine
 from anonymiser.errors import InputError, SegmentError
 from anonymiser.facts import Fact
@@ -29,8 +29,11 @@ from anonymiser.protect import at_hand
 from anonymiser.protect.budget import Budget, exclusive
 from anonymiser.publish import publish
 from anonymiser.removal import Removal, gone, overdue, remove_files
+from anonymiser.reports import LogReport, SpoolReport
 from anonymiser.settings import SiteRules, Source, Workspace
 from anonymiser.unsealing import read
+
+__all__ = ["LogReport", "SpoolReport", "leftovers", "run_logs", "run_spool"]
 
 FACTS_AT_ONCE: Final = 500_000
 HOUR: Final = timedelta(hours=1)
@@ -38,41 +41,6 @@ LOGS: Final = "logs"
 UNKNOWN_SITE: Final = "unknown-site"
 SCHEDULES: Final[tuple[Schedule, ...]] = ("daily", "breakdown")
 OTHER_SOURCE: Final = "site-counted-from-logs"
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolReport:
-    """What a run over the spool did. `dropped` counts facts by reason; `damaged` names segments that were left; `torn`
-    counts those whose end was missing, because their process died.
-    """
-
-    segments: int
-    facts: int
-    dropped: Mapping[str, int]
-    damaged: tuple[str, ...]
-    releases: tuple[str, ...]
-    torn: int = 0
-
-    @property
-    def late(self) -> int:
-        """Facts of days that were released before they came."""
-        return self.dropped.get(LATE, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class LogReport:
-    """What a run over log files did. Exact, so private: `read` == `counted` + sum of `dropped` + `rejected_total`.
-
-    Of `dropped`, "late" counts the page views of days that were released before, "open-day" those that wait for the
-    next run, "stray-day" those of a few visitors whose clock must have been wrong.
-    """
-
-    read: int
-    counted: int
-    dropped: Mapping[str, int]
-    rejected: tuple[Rejected, ...]
-    rejected_total: int
-    releases: tuple[str, ...]
 
 
 @dataclass(slots=True)

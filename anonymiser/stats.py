@@ -5,17 +5,11 @@ Every answer is noisy as released, with the standard deviation of its noise, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from datetime import UTC, date, timedelta
-from functools import lru_cache
+from datetime import date
 from pathlib import Path
 from threading import Lock
-from types import MappingProxyType
 from typing import Any, Final, Self
-
-import duckdb
 
 from anonymiser import clock, questions
 from anonymiser.answers import (
@@ -30,9 +24,7 @@ from anonymiser.answers import (
     hidden,
     missing,
 )
-from anonymiser.errors import StatisticsError
-from anonymiser.kept import Kept
-from anonymiser.ranges import EDGES, Gaps, new_visitors
+from anonymiser.published import File, Totals, opened, renewed
 from anonymiser.sources import channel_groups, group
 
 __all__ = [
@@ -50,15 +42,6 @@ __all__ = [
 ]
 
 LONGEST_RANGE: Final = 91
-MOST_SITES: Final = 32
-MOST_YEARS: Final = 64
-MOST_ANSWERS: Final = 1024
-MOST_ROWS: Final = 5_000
-# `import duckdb` opens a database with threads of its own. A web server forks its workers after it, and a worker that
-# inherits them without having them is aborted when it stops.
-duckdb.default_connection().close()
-
-CONFIG: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "temp_directory": "", "threads": "1"}
 
 
 class Statistics:
@@ -72,7 +55,7 @@ class Statistics:
         self._path = path
         self._ranges = ranges or {}
         self._lock = Lock()
-        self._file: _File | None = None
+        self._file: File | None = None
 
     def sites(self) -> list[str]:
         """The sites that have releases."""
@@ -219,150 +202,16 @@ class Statistics:
         file = self._current()
         return file.rows(query, *values) if file else []
 
-    def _current(self) -> _File | None:
+    def _current(self) -> File | None:
         """The file as it is now. A question still being asked of the one before is answered by that one."""
         with self._lock:
-            try:
-                version = _version(self._path)
-                if self._file is None or self._file.version != version:
-                    self._file = None
-                    self._file = _File(self._path, version)
-            except FileNotFoundError:
-                self._file = None
-            except (duckdb.Error, OSError) as error:
-                raise _unreadable(self._path, error) from error
+            held, self._file = self._file, None
+            self._file = renewed(self._path, held)
             return self._file
 
     def released(self, site: str, statistics: Sequence[str], start: date, end: date) -> list[Cell]:
         """Every released number of these statistics in the periods that lie within the range, as it was released."""
         return [Cell(*row) for row in self._rows(questions.RELEASED, site, list(statistics), start, end)]
-
-
-_Version = tuple[int, int, int]
-
-
-def _version(path: Path) -> _Version:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-Totals = Mapping[date, Mapping[str, tuple[float, float]]]
-"""Of each released day by metric: the value and its sigma."""
-
-
-class _File:
-    """One version of the published file, held open; what it says never changes, so an answer is kept for the next."""
-
-    def __init__(self, path: Path, version: _Version) -> None:
-        self.version = version
-        self._path = path
-        self._connection = opened(path)
-        self._lock = Lock()
-        self._releases: dict[str, list[Release]] = {}
-        self._usual: dict[str, float | None] = {}
-        self._answers = Kept[tuple[Any, ...], list[Any]](MOST_ANSWERS)
-        self._totals = Kept[str, Totals](MOST_SITES)
-        self._gaps = Kept[tuple[str, int], Mapping[date, Gaps]](MOST_YEARS)
-        self._visitors = Kept[tuple[str, date, date], RangeFigure](MOST_ANSWERS)
-
-    def rows(self, query: str, *values: Any) -> list[Any]:
-        """The answer to one question; a new one is asked on a cursor of its own."""
-        question = (query, *(tuple(value) if isinstance(value, list) else value for value in values))
-        kept = self._answers.get(question)
-        if kept is None:
-            kept = self._asked(query, values)
-            if len(kept) <= MOST_ROWS:
-                self._answers.keep(question, kept)
-        return kept
-
-    def _asked(self, query: str, values: Sequence[Any]) -> list[Any]:
-        try:
-            with self._lock:
-                cursor = self._connection.cursor()
-            with closing(cursor):
-                return cursor.execute(query, values).fetchall()
-        except duckdb.Error as error:
-            raise _unreadable(self._path, error) from error
-
-    def totals(self, site: str) -> Totals:
-        """The days of a site, which every page asks for in many ways: read at once."""
-        kept = self._totals.get(site)
-        if kept is None:
-            kept = {day: _figures(*lists) for day, *lists in self._asked(questions.TOTALS, (site,))}
-            self._totals.keep(site, kept)
-        return kept
-
-    def gaps(self, site: str, day: date) -> Gaps | None:
-        """The gaps of a day, None where none were released; those of its year are read with it."""
-        kept = self._gaps.get((site, day.year))
-        if kept is None:
-            rows = self._asked(questions.GAPS, (site, date(day.year, 1, 1), date(day.year, 12, 31), [*EDGES]))
-            kept = {day: _gaps(*lists) for day, *lists in rows}
-            self._gaps.keep((site, day.year), kept)
-        return kept.get(day)
-
-    def visitors(self, site: str, start: date, end: date, longest: int) -> RangeFigure:
-        """What `Statistics.visitors` says."""
-        question = (site, start, end)
-        kept = self._visitors.get(question)
-        if kept is None:
-            kept = self._different(site, start, end, longest)
-            self._visitors.keep(question, kept)
-        return kept
-
-    def _different(self, site: str, start: date, end: date, longest: int) -> RangeFigure:
-        """Different visitors of a range out of its days; visitor-days where that cannot be told."""
-        days = (end - start).days + 1
-        found = ((day, self.totals(site).get(day, {})) for day in (start + timedelta(days=n) for n in range(days)))
-        totals = {day: of["visitors"] for day, of in found if "visitors" in of}
-        if not 1 < days <= longest or len(totals) != days:
-            return figure([*totals.values()], visitor_days=days != 1)
-        gaps = [of for day in totals if (of := self.gaps(site, day))]
-        if len(gaps) != days:
-            return figure([*totals.values()], visitor_days=True)
-        new = [new_visitors(of, gaps[n], n) for n, of in enumerate(totals.values())]
-        return figure(new, visitor_days=False)
-
-    def newest(self, site: str) -> Release | None:
-        """The site's last release."""
-        rows = [release for row in self.rows(questions.NEWEST, site) for release in _releases(self._path, *row)]
-        return rows[0] if rows else None
-
-    def kinds(self, site: str, start: date, end: date) -> list[tuple[Release, frozenset[str]]]:
-        """One release of each setting the range's releases were made under, with the names of all of them."""
-        rows = self.rows(questions.KINDS, site, start, end)
-        return [
-            (_releases(self._path, bounds, weights, [sample])[0], frozenset(names))
-            for bounds, weights, sample, names in rows
-        ]
-
-    def releases(self, site: str) -> list[Release]:
-        """The site's releases, which every page asks for: read once."""
-        if site not in self._releases:
-            found = [release for row in self.rows(questions.RELEASES, site) for release in _releases(self._path, *row)]
-            self._releases[site] = sorted(found, key=lambda r: (r.period_end, r.period_start, r.released_at))
-        return self._releases[site]
-
-    def usual_visitors(self, site: str) -> float | None:
-        """The mean of the newest daily visitors, which every config and every banner asks for: read once."""
-        if site not in self._usual:
-            ((self._usual[site],),) = self.rows(questions.USUAL, site, clock.LOOK_BACK)
-        return self._usual[site]
-
-
-def opened(path: Path) -> duckdb.DuckDBPyConnection:
-    """A connection that can read the file as catalogue `stats`, and nothing else on this machine.
-
-    Not `connect(path)`: DuckDB would hand out an instance that the process has open already, of a file since replaced.
-    """
-    connection = duckdb.connect(":memory:", config=CONFIG)
-    try:
-        connection.execute("ATTACH '{}' AS stats (READ_ONLY)".format(str(path).replace("'", "''")))
-        connection.execute("SET enable_external_access = false")
-    except duckdb.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def _of_keys(key1: Sequence[str], key2: Sequence[str]) -> tuple[str, list[list[str]]]:
@@ -374,33 +223,3 @@ def _of_keys(key1: Sequence[str], key2: Sequence[str]) -> tuple[str, list[list[s
 def _number(shown: Any) -> int:
     """How many releases these are: given as their number, or by name."""
     return shown if isinstance(shown, int) else len(shown)
-
-
-def _gaps(names: str, values: list[float], sigmas: list[float]) -> Gaps:
-    return Gaps(_split(names), values, sigmas)
-
-
-@lru_cache(maxsize=256)
-def _split(names: str) -> tuple[str, ...]:
-    """The buckets' names, of which thousands of days have the same ones in the same order."""
-    return tuple(names.split(" "))
-
-
-def _figures(metrics: list[str], values: list[float], sigmas: list[float]) -> dict[str, tuple[float, float]]:
-    return {metric: (value, sigma) for metric, value, sigma in zip(metrics, values, sigmas, strict=True)}
-
-
-def _releases(path: Path, bounds: str, weights: str, rows: list[dict[str, Any]]) -> list[Release]:
-    try:
-        texts = {"bounds": MappingProxyType(json.loads(bounds)), "weights": MappingProxyType(json.loads(weights))}
-    except (ValueError, TypeError) as error:
-        raise _unreadable(path, error) from error
-    return [Release(**row | texts | {"released_at": row["released_at"].replace(tzinfo=UTC)}) for row in rows]
-
-
-def _unreadable(path: Path, error: Exception) -> StatisticsError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return StatisticsError(
-        f"{path} is no statistics file of ours, or is damaged ({reason}); publish it again with `consent batch`, or "
-        "restore it"
-    )

@@ -12,7 +12,7 @@ import click
 
 from anonymiser.coverage import LATE, OPEN, STRAY
 from anonymiser.engines import Progress, Rejected
-from anonymiser.pipeline import LogReport
+from anonymiser.reports import LogReport
 
 AFTER_READING: Final = "Counting, protecting, publishing"
 MEANINGS: Final = {

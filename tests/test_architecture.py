@@ -17,7 +17,12 @@ import pytest
 
 HOUSES = ("consent_app", "anonymiser")
 OWNERS = {
-    "duckdb": ("anonymiser/stats.py", "anonymiser/publish.py", "anonymiser/engines/duckdb.py", "anonymiser/check.py"),
+    "duckdb": (
+        "anonymiser/published.py",
+        "anonymiser/publish.py",
+        "anonymiser/engines/duckdb.py",
+        "anonymiser/check.py",
+    ),
     "sqlalchemy": ("consent_app/ledger/",),
     "itsdangerous": ("consent_app/receipts.py",),
     "pyspark": ("anonymiser/engines/spark.py",),

@@ -564,6 +564,26 @@ def test_a_choice_is_not_lost_with_the_network(
     until(page, "!(localStorage.consent || document.cookie).includes('~banner-accept-all')")
 
 
+def test_what_could_not_be_cleared_offline_is_cleared_with_the_next_page(
+    page: Page, visitor: BrowserContext, stage: Stage
+) -> None:
+    """Neither the choice can be sent then nor can the script learn what it has to clear."""
+    page.goto(stage.defibrental)
+    choose(page, "Accept all")
+    page.evaluate("document.cookie = 'medway_player=7;path=/;max-age=999'")
+    for address in ("**/v1/consent", "**/details"):
+        visitor.route(address, lambda route: route.abort("internetdisconnected"))
+    page.evaluate("ConsentBanner.withdraw()")
+    expect(page.get_by_role("status")).to_have_text("Saved in this browser; sent when you are online again.")
+    assert page.evaluate("ConsentBanner.acceptedService('film')") is False
+    assert "medway_player=7" in page.evaluate("document.cookie")
+    for address in ("**/v1/consent", "**/details"):
+        visitor.unroute(address)
+    page.reload()
+    until(page, "!document.cookie.includes('medway_player')")
+    assert page.evaluate("ConsentBanner.acceptedService('film')") is False
+
+
 def test_cookies_that_are_blocked_lead_to_no_loop(page: Page, visitor: BrowserContext, stage: Stage) -> None:
     """As where a visitor has blocked them in the browser's settings, and with them all storage."""
     visitor.new_cdp_session(page).send("Emulation.setDocumentCookieDisabled", {"disabled": True})

@@ -403,6 +403,24 @@ def test_a_link_is_counted_although_its_page_is_left_at_once(room: Room) -> None
         room.open("/", page)
 
 
+def test_a_link_is_counted_that_is_followed_by_the_keyboard(room: Room) -> None:
+    """Nothing is pressed beforehand then; the page lives until the other host has answered."""
+
+    def answer(route: Route) -> None:
+        time.sleep(0.2)
+        route.fulfill(body="There.", content_type="text/plain")
+
+    room.context.route("https://elsewhere.example/**", answer)
+    page = room.open()
+    page.evaluate(LINK, "https://elsewhere.example/")
+    reading(page)
+    page.locator("#planted").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("https://elsewhere.example/")
+    (told,) = room.told.wait(page, "outbound", 1)
+    assert (told["key"], told["g"]) == ("elsewhere.example", 1)
+
+
 def test_downloads_are_counted_and_other_links_are_not(room: Room) -> None:
     page = room.open()
     page.evaluate("document.addEventListener('click', (event) => event.preventDefault())")

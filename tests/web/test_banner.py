@@ -155,7 +155,8 @@ def test_the_macro_stops_asking_once_there_is_a_choice(rooms: Rooms) -> None:
     assert "<form" in shown(rooms)
     assert 'value="/chairs?q=desk"' in shown(rooms)
     for html in (shown(rooms), shown(rooms, cookie(rooms))):
-        assert html.startswith('<script type="module"')
+        assert html.count('<script type="module"') == 1
+    assert shown(rooms).startswith('<link rel="stylesheet"')  # the banner is drawn once its look is there
     assert "<form" not in shown(rooms, cookie(rooms))
 
 

@@ -50,6 +50,7 @@ function make(...gate: Gate): Ui {
     // A choice that could not be sent waits for the next page or for the network, not for this page's next look.
     tried = true;
     const before = effective();
+    const unheard = tools.chosen() && state()[2];
     const event = tools.chosen() ? "change" : "first";
     let note = "saved";
     try {
@@ -66,7 +67,8 @@ function make(...gate: Gate): Ui {
     const now = effective();
     // Whoever listens hears of the choice before what waited for it runs.
     if (event === "first" || JSON.stringify(before) !== JSON.stringify(now)) fire(event, now);
-    const off = Object.keys(now).filter((name) => before[name] && !now[name]);
+    // What was off already when it could not be sent may not have been cleared either.
+    const off = Object.keys(now).filter((name) => (before[name] || unheard) && !now[name]);
     if (off[0]) note = await self.stop(off, note).catch(() => note);
     apply();
     if (!quiet) await tell(note);

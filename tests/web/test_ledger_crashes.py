@@ -27,9 +27,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from consent_app.errors import UnavailableError
-from consent_app.ledger import ConsentRecord, Ledger
+from consent_app.ledger import ConsentRecord, Ledger, RemovalRecord
 from consent_app.ledger.sequencer import Background
 from consent_app.ledger.tlog.tiles import Tree
 from tests.web.ledger_crash_program import FIRST, MORE
@@ -192,16 +194,76 @@ def test_threads_share_transactions_and_each_gets_its_own_entry(place: Place) ->
 
 def test_twins_in_one_transaction_are_one_entry(place: Place) -> None:
     with place.open() as ledger:
-        ledger._appender._turn.acquire()
-        threads = [Thread(target=ledger.append, args=(record,)) for record in (GIVEN, GIVEN, REMOVED, REMOVED)]
-        for thread in threads:
-            thread.start()
-        while len(ledger._appender._queue) < 4:
+        with together(ledger, [GIVEN, GIVEN, REMOVED, REMOVED]):
             pass
-        ledger._appender._turn.release()
-        for thread in threads:
-            thread.join()
         assert sorted(entry.kind for entry in ledger.entries()) == ["consent", "removal"]
+
+
+@contextmanager
+def together(ledger: Ledger, records: list[ConsentRecord | RemovalRecord]) -> Iterator[list[str]]:
+    """These records, appended by a thread each, wait for one transaction, which begins when the block ends.
+
+    Then the list has the fault of each that was told one.
+    """
+    faults: list[str] = []
+
+    def append(record: ConsentRecord | RemovalRecord) -> None:
+        try:
+            ledger.append(record)
+        except UnavailableError as error:
+            faults.append(str(error))
+
+    appender = ledger._appender
+    appender._led = True
+    threads = [Thread(target=append, args=(record,)) for record in records]
+    for thread in threads:
+        thread.start()
+    while len(appender._queue) < len(records):
+        sleep(0.001)
+    yield faults
+    appender._queue[0].called.release()
+    for thread in threads:
+        thread.join()
+
+
+def refuse_commit(_: Any) -> None:
+    raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+
+def test_nothing_is_acknowledged_of_a_transaction_that_did_not_end_well(place: Place) -> None:
+    with place.open() as ledger:
+        engine = ledger._database.writing
+        with together(ledger, [given(number) for number in range(5)]) as faults:
+            event.listen(engine, "commit", refuse_commit)
+        assert len(faults) == 5
+        assert all("disk I/O error" in fault for fault in faults)
+        event.remove(engine, "commit", refuse_commit)
+        assert list(ledger.entries()) == []
+        with together(ledger, [given(number) for number in range(5)]) as faults:
+            pass
+        assert faults == []
+        assert len(list(ledger.entries())) == 5
+
+
+def test_who_waited_while_others_were_written_is_written_next(place: Place) -> None:
+    """Nobody is left waiting for a leader: whoever comes while one writes is called when he is done."""
+    with place.open() as ledger:
+        ledger.append(GIVEN)
+        with ledger._database.writing.begin() as other:
+            ledger._database.take_numbers(other)
+            first = Thread(target=ledger.append, args=(given(1),))
+            first.start()
+            while ledger._appender._queue or not ledger._appender._led:
+                sleep(0.001)
+            late = [Thread(target=ledger.append, args=(given(number),)) for number in range(2, 6)]
+            for thread in late:
+                thread.start()
+            while len(ledger._appender._queue) < len(late):
+                sleep(0.001)
+        for thread in (first, *late):
+            thread.join()
+        assert len(list(ledger.entries())) == 6
+        assert not ledger._appender._led
 
 
 # -- any order of events ----------------------------------------------------------------------------------------------

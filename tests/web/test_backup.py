@@ -90,6 +90,40 @@ def test_a_restored_home_verifies_and_goes_on(used: Path, tmp_path: Path) -> Non
     assert "FAIL" not in run(tmp_path / "new", "verify", "--since", kept)
 
 
+def test_a_home_of_two_years_comes_back_with_both_logs(tmp_path: Path) -> None:
+    home, new = tmp_path / "home", tmp_path / "new"
+    run(home, "init")
+    with Ledger(home / "ledger.db", clock=last_year) as ledger:
+        ledger.archive_notice(TEXT, "2026-11-01")
+        keep_banner(home, ledger)
+        ledger.append(shown(1))
+        ledger.sequence()
+        proof = ledger.proof(given(1).id)
+    with Ledger(home / "ledger.db") as ledger:
+        ledger.append(shown(2))
+        ledger.sequence()
+        years = [log.year for log in ledger.logs()]
+    assert len(years) == 2
+    files = saved(home, tmp_path)
+    assert {"ledger/checkpoint", f"ledger/{years[1]}/checkpoint", f"ledger/{years[1]}/previous.json"} <= names_in(
+        files[0]
+    )
+    run(new, "restore", *files, "--home", new)
+    with Ledger(new / "ledger.db") as ledger:
+        ledger.append(shown(3))
+        ledger.sequence()
+        assert [log.year for log in ledger.logs()] == years, "the new year's log goes on, and is not begun again"
+        assert proof is not None
+        assert ledger.verify_proof("of last year", proof.text).ok
+    for kept in ("checkpoint", f"{years[1]}/checkpoint"):
+        assert "FAIL" not in run(new, "verify", "--since", home / "ledger" / kept)
+
+
+def last_year() -> datetime:
+    """The first of May of the year before."""
+    return datetime(datetime.now(UTC).year - 1, 5, 1, tzinfo=UTC)
+
+
 def names_in(file: Path) -> set[str]:
     with tarfile.open(file) as archive:
         return set(archive.getnames())
@@ -177,7 +211,7 @@ def test_a_home_with_its_ledger_in_postgresql_comes_back_whole(tmp_path: Path, p
     first, second = (Place(tmp_path, postgresql, postgresql.make("template0")) for _ in range(2))
     home = tmp_path / "home"
     assert_done(home, first.url, "init")
-    with Ledger(home / "ledger.db", first.url) as ledger:
+    with Ledger(home / "ledger.db", first.url, clock=last_year) as ledger:
         ledger.archive_notice(TEXT, "2026-11-01")
         keep_banner(home, ledger)
         for number in range(20):
@@ -202,6 +236,7 @@ def test_a_home_with_its_ledger_in_postgresql_comes_back_whole(tmp_path: Path, p
         assert len(ledger.history(given(19).id)) == 1
         ledger.append(shown(300))
         ledger.sequence()
+        assert len(ledger.logs()) == 2
     assert "FAIL" not in assert_done(tmp_path / "new", second.url, "verify")
 
 

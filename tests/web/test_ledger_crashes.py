@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -34,6 +35,7 @@ from consent_app.errors import UnavailableError
 from consent_app.ledger import ConsentRecord, Ledger, RemovalRecord
 from consent_app.ledger.sequencer import Background
 from consent_app.ledger.tlog.tiles import Tree
+from tests.web.conftest import Clock
 from tests.web.ledger_crash_program import FIRST, MORE
 from tests.web.ledger_places import Place
 from tests.web.ledger_records import GIVEN, REMOVED, SHA, TEXT, failed, given
@@ -251,17 +253,18 @@ def test_who_waited_while_others_were_written_is_written_next(place: Place) -> N
         ledger.append(GIVEN)
         with ledger._database.writing.begin() as other:
             ledger._database.take_numbers(other)
-            first = Thread(target=ledger.append, args=(given(1),))
+            first = Thread(target=ledger.append, args=(given(1),), daemon=True)
             first.start()
             while ledger._appender._queue or not ledger._appender._led:
                 sleep(0.001)
-            late = [Thread(target=ledger.append, args=(given(number),)) for number in range(2, 6)]
+            late = [Thread(target=ledger.append, args=(given(number),), daemon=True) for number in range(2, 6)]
             for thread in late:
                 thread.start()
             while len(ledger._appender._queue) < len(late):
                 sleep(0.001)
         for thread in (first, *late):
-            thread.join()
+            thread.join(60)
+            assert not thread.is_alive()
         assert len(list(ledger.entries())) == 6
         assert not ledger._appender._led
 
@@ -304,7 +307,7 @@ class Kept:
 
 
 class LedgerLife(RuleBasedStateMachine):
-    """Append, sequence, erase, crash and restart, in any order."""
+    """Append, sequence, erase, crash and restart, in any order, over New Years; the clock may go back over one."""
 
     def __init__(self, place: Place) -> None:
         super().__init__()
@@ -313,13 +316,14 @@ class LedgerLife(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.model: dict[str, list[ConsentRecord]] = {}
-        self.count = 0
+        self.appended = 0
+        self.clock = Clock(datetime(2026, 12, 31, tzinfo=UTC))
         self.kept: list[Kept] = []
         self.open()
         self.ledger.archive_notice(TEXT, "2026-11-01")
 
     def open(self) -> None:
-        self.ledger = self.place.open()
+        self.ledger = self.place.open(self.clock)
         # Here only rules sequence, or the order of events would be the threads' own.
         self.ledger._background.wake = lambda: None  # type: ignore[method-assign]
 
@@ -331,19 +335,31 @@ class LedgerLife(RuleBasedStateMachine):
         if not known:
             assert entry.seq == self.count
             self.model.setdefault(record.id, []).append(record)
-            self.count += 1
+            self.appended += 1
 
     @rule(many=st.integers(100, 300))
     def append_many(self, many: int) -> None:
-        for _ in range(many if self.count < 600 else 1):
-            record = given(10_000 + self.count)
+        for _ in range(many if self.appended < 600 else 1):
+            record = given(10_000 + self.appended)
             self.ledger.append(record)
             self.model[record.id] = [record]
-            self.count += 1
+            self.appended += 1
+
+    @rule(years=st.sampled_from((-1, 1, 1, 2)))
+    def another_year(self, years: int) -> None:
+        self.clock.now = self.clock.now.replace(year=self.clock.now.year + years)
+
+    @property
+    def count(self) -> int:
+        """What was appended, and the first entry of each log but the first."""
+        return self.appended + len(self.ledger.logs()) - 1
 
     @rule()
     def sequence(self) -> None:
+        before = self.ledger.logs()[-1].year
         assert self.ledger.sequence() == self.count
+        if self.appended:
+            assert self.ledger.logs()[-1].year == max(before, self.clock.now.year)
         self.kept.append(Kept(checkpoint=self.ledger.published.checkpoint() or b""))
 
     @precondition(lambda self: self.model)
@@ -353,7 +369,7 @@ class LedgerLife(RuleBasedStateMachine):
         tombstone = self.ledger.erase(subject)
         assert tombstone is not None
         assert len(tombstone.record["entries"]) == len(self.model.pop(subject))
-        self.count += 1
+        self.appended += 1
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,50 @@ def test_what_waits_is_counted_over_all_years(ledger: Any) -> None:
     assert backlog(ledger).entries == 0
     ledger.append(given(12))
     assert backlog(ledger).entries == 1
+
+
+# -- several at once -------------------------------------------------------------------------------------------------
+
+YEARS = range(2027, 2031)
+
+
+def cross_together(file: Path, url: str, number: int, start: Barrier) -> None:
+    """One of several processes for which it is New Year at the same moment, again and again."""
+    clock = Clock(IN_2026)
+    with Ledger(file, url, clock=clock) as ledger:
+        for year in YEARS:
+            ledger.append(given(10_000 * year + number))
+            start.wait(60)
+            clock.now = IN_2027.replace(year=year)
+            ledger.append(given(20_000 * year + number))
+            ledger.sequence()
+            start.wait(60)
+
+
+@pytest.mark.slow
+def test_of_several_processes_that_come_to_new_year_one_begins_the_log(place: Place) -> None:
+    place = place.beside("home")
+    with place.open(Clock(IN_2026)) as ledger:
+        ledger.archive_notice(TEXT, "2026-11-01")
+        ledger.append(REMOVED)
+        ledger.sequence()
+        kept = ledger.published.checkpoint()
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(4)
+    workers = [
+        context.Process(target=cross_together, args=(place.file, place.url, number, start)) for number in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    with place.open(Clock(IN_2027.replace(year=YEARS[-1]))) as ledger:
+        ledger.sequence()
+        assert [log.year for log in ledger.logs()] == [2026, *YEARS]
+        kinds = Counter(entry.kind for entry in ledger.entries())
+        assert kinds == {"removal": 1, "consent": 2 * 4 * len(YEARS), "year": len(YEARS)}
+        assert failed(ledger, kept) == {}
 
 
 # -- killed at New Year -----------------------------------------------------------------------------------------------

